@@ -1,0 +1,1 @@
+"""Dagster assets, made by a factory from the universe."""

@@ -1,0 +1,1 @@
+"""Minute Ledger: the domain. Plain Python; nothing here knows Dagster, save `definitions`."""

@@ -1,0 +1,1 @@
+"""Market-data providers: one protocol, one capability table, one error tree."""

@@ -1,0 +1,1 @@
+"""The PostgreSQL store: server, connections, migrations, writing and reading."""

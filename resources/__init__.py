@@ -1,0 +1,1 @@
+"""Dagster resources that hand out plain domain objects."""
