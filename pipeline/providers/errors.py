@@ -1,0 +1,74 @@
+"""The one error tree of all providers.
+
+What belongs here: what can go wrong between asking a provider and having its answer, sorted by what is to
+be done about it. Each client translates its SDK's errors into these, in one place.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+
+class ProviderError(Exception):
+    """A provider did not give a usable answer.
+
+    Args:
+        provider: The provider's name in the universe.
+        what: What was wrong and where, in one sentence; never holds a secret.
+        fix: What the reader can do about it.
+    """
+
+    retryable = False
+    """Whether the same question may be answered later without anybody changing anything."""
+
+    def __init__(self, provider: str, what: str, fix: str = "") -> None:
+        super().__init__(f"{provider}: {what}" + (f"; {fix}" if fix else ""))
+        self.provider = provider
+
+
+class TransientError(ProviderError):
+    """The provider may answer the same question later."""
+
+    retryable = True
+
+
+class ProviderUnavailable(TransientError):
+    """The provider could not be reached or answered 5xx or 408."""
+
+
+class RequestTimedOut(TransientError):
+    """The provider did not answer in time."""
+
+
+class MalformedAnswer(TransientError):
+    """The body was cut, was not JSON, had not the expected shape, or answers another question."""
+
+
+class RateLimited(TransientError):
+    """The provider refuses more requests for now (429, 418, or a body that says so).
+
+    Args:
+        retry_after: How long the provider asks everybody to wait; None when it does not say.
+    """
+
+    def __init__(
+        self, provider: str, what: str, *, retry_after: timedelta | None = None, fix: str = ""
+    ) -> None:
+        super().__init__(provider, what, fix)
+        self.retry_after = retry_after
+
+
+class PermanentError(ProviderError):
+    """Asking again changes nothing: somebody has to act."""
+
+
+class AuthenticationFailed(PermanentError):
+    """The provider does not accept the credentials, or they are missing."""
+
+
+class UnknownSymbol(PermanentError):
+    """The provider has no such market."""
+
+
+class Unsupported(PermanentError):
+    """The provider or its client cannot do this at all."""

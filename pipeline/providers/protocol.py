@@ -1,0 +1,90 @@
+"""What every provider client can do, and the values that pass between a client and the domain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import pyarrow as pa
+
+from pipeline.intervals import Interval
+from pipeline.providers.capabilities import Capabilities
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """One tradable thing in a provider's own market list.
+
+    Attributes:
+        symbol: The provider's own symbol, as its API wants it (`tBTCUSD`, `XXBTZUSD`).
+        asset_class: `crypto_spot`, `crypto_swap`, `crypto_future` ...
+        base: Base currency in the common spelling (`BTC`).
+        quote: Quote currency in the common spelling (`USD`).
+        active: Whether the provider says that it trades now; None when it does not say.
+    """
+
+    symbol: str
+    asset_class: str
+    base: str
+    quote: str
+    active: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class FirstTrade:
+    """The first minute that a provider has of a market.
+
+    Attributes:
+        ts: Start of that minute, UTC.
+        evidence: How it was found, in words that a person can check.
+    """
+
+    ts: datetime
+    evidence: str
+
+
+class BarProvider(Protocol):
+    """A source of 1-minute bars.
+
+    Clients are safe to call from many threads. They wait for the provider's limits themselves, ask each
+    question once, and raise only errors of `pipeline.providers.errors`; asking again is the caller's business.
+    """
+
+    name: str
+    capabilities: Capabilities
+
+    @property
+    def requests_sent(self) -> int:
+        """How many HTTP requests this client has sent so far."""
+        ...
+
+    def markets(self) -> Sequence[Market]:
+        """Return the provider's current market list."""
+        ...
+
+    def find_market(self, symbol: str, asset_class: str) -> Market:
+        """Return the market that `symbol` (the provider's own or the client's common spelling) names.
+
+        Raises:
+            UnknownSymbol: The provider has no such market of that asset class.
+        """
+        ...
+
+    def first_trade(self, symbol: str, asset_class: str) -> FirstTrade | None:
+        """Return the first minute the provider has of the market; None when it cannot be found out."""
+        ...
+
+    def fetch_bars(self, symbol: str, asset_class: str, window: Interval) -> pa.Table:
+        """Ask once for the bars of `window`, at most `capabilities.bars_per_request` minutes long.
+
+        Returns:
+            A table with `BAR_SCHEMA`, as delivered: rows the API documents to lie beyond what was asked are cut
+            off, everything else is left for the caller to judge.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give back connections."""
+        ...
