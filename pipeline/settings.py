@@ -1,0 +1,153 @@
+"""Settings from the environment and `.env`: where state lives, which database, vendors' keys.
+
+Which instruments to collect is not a setting but the universe file (`pipeline.universe`).
+Nothing here touches the disk beyond reading `.env`, and no secret ever reaches a repr or an error.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "MINUTELEDGER_"
+_URL_EXAMPLE = "postgresql://user:password@host:5432/market"
+
+
+class SettingsError(ValueError):
+    """The environment or `.env` cannot be used. One line a problem: the variable, what, the fix."""
+
+
+def _absolute(value: object) -> Path:
+    text = str(value).strip()
+    if not text:
+        raise ValueError("is blank; set it to a folder, or remove it")
+    if text.startswith("~") and os.environ.get("HOME", "set") == "":
+        raise ValueError("needs your home folder, but HOME is empty; set it to an absolute path")
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError:
+        raise ValueError(
+            "needs a home folder, and there is none; set it to an absolute path"
+        ) from None
+
+
+def _folder(path: Path) -> Path:
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"is {path}, which is not a folder; name a folder, or remove that file")
+    return path
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # reading it is what checks it
+    except ValueError:
+        # The parser's own words are dropped: they quote the URL, and the password with it.
+        raise ValueError(
+            "has no valid host and port; percent-encode special characters in the password "
+            f"(%40 for @, %2F for /), as in {_URL_EXAMPLE}"
+        ) from None
+    return parts
+
+
+def _database_url(secret: SecretStr) -> SecretStr:
+    url = secret.get_secret_value().strip()
+    if not url.startswith("postgresql://"):
+        raise ValueError(f"must start with postgresql://, as in {_URL_EXAMPLE}")
+    parts = _split(url)
+    if not parts.hostname and "host=" not in parts.query:
+        raise ValueError(f"names no host; write {_URL_EXAMPLE}")
+    if not parts.path.strip("/"):
+        raise ValueError(f"names no database; end it with one, as in {_URL_EXAMPLE}")
+    return SecretStr(url)
+
+
+AbsolutePath = Annotated[Path, BeforeValidator(_absolute)]
+
+
+class Settings(BaseSettings):
+    """What the environment says, checked. Immutable; every path is absolute.
+
+    `MINUTELEDGER_HOME`, `MINUTELEDGER_DATABASE_URL` and `MINUTELEDGER_UNIVERSE` fill the fields of
+    those names; the vendors' keys keep the vendors' own names. The environment wins over `.env`
+    in the current folder, and a variable that is set but empty counts as not set.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        validate_default=True,
+    )
+
+    home: Annotated[AbsolutePath, AfterValidator(_folder)] = Path("~/.minuteledger")
+    """Folder of everything the project keeps: the embedded database, Dagster's files, logs."""
+    database_url: Annotated[SecretStr, AfterValidator(_database_url)] | None = None
+    """A PostgreSQL of the user's own; None means the embedded server under `home`."""
+    universe: AbsolutePath | None = None
+    """The universe file as set; read `universe_path`, which knows the default."""
+
+    apca_api_key_id: SecretStr | None = Field(None, validation_alias="APCA_API_KEY_ID")
+    apca_api_secret_key: SecretStr | None = Field(None, validation_alias="APCA_API_SECRET_KEY")
+    alphavantage_api_key: SecretStr | None = Field(None, validation_alias="ALPHAVANTAGE_API_KEY")
+    fmp_api_key: SecretStr | None = Field(None, validation_alias="FMP_API_KEY")
+
+    @property
+    def universe_path(self) -> Path:
+        """The universe file: as set, or `universe.yaml` under `home`."""
+        return self.universe or self.home / "universe.yaml"
+
+    @property
+    def dagster_home(self) -> Path:
+        """What Dagster calls DAGSTER_HOME: its instance file and run storage."""
+        return self.home / "dagster"
+
+    @property
+    def postgres_dir(self) -> Path:
+        """Data folder of the embedded PostgreSQL (unused when `database_url` is set)."""
+        return self.home / "postgres"
+
+    @property
+    def logs(self) -> Path:
+        """Where the processes that we start write their logs."""
+        return self.home / "logs"
+
+    @property
+    def database_label(self) -> str:
+        """The database in words that are safe to show: no password, no query."""
+        if self.database_url is None:
+            return f"embedded PostgreSQL in {self.postgres_dir}"
+        parts = urlsplit(self.database_url.get_secret_value())
+        user = f"{parts.username}@" if parts.username else ""
+        port = f":{parts.port}" if parts.port else ""
+        return f"postgresql://{user}{parts.hostname or ''}{port}{parts.path}"
+
+
+def _problem(error: Any) -> str:  # noqa: ANN401  a pydantic ErrorDetails, or what stands for one
+    name = str(error["loc"][0]) if error["loc"] else "settings"
+    variable = PREFIX + name.upper() if name in {"home", "database_url", "universe"} else name
+    cause = error.get("ctx", {}).get("error")
+    what = str(cause) if cause else f"{error['msg']}; correct it, or remove it"
+    return f"{variable}: {what}"
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the environment and `.env`; `overrides` (by field name) win over both.
+
+    Raises SettingsError with every problem at once; none shows a secret.
+    """
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]  # pydantic checks what they are
+    except ValidationError as error:
+        problems = [_problem(detail) for detail in error.errors(include_input=False)]
+        raise SettingsError("\n".join(problems)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise SettingsError(f".env: cannot be read ({why}); correct it, or remove it") from None

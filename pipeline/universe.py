@@ -1,0 +1,310 @@
+"""The universe: which instruments are collected, from which providers, since when.
+
+The models are the reference for the file: their docstrings make its JSON schema. YAML, single
+values and words are `pipeline.universe_file`'s; what a provider can do is the providers' own.
+"""
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from pipeline import universe_file as words
+from pipeline.universe_file import KeyPath, UniverseError, dotted, nearest
+
+__all__ = ["AssetClass", "ListingSpec", "Universe", "UniverseError", "json_schema", "load_universe"]
+
+AssetClass = Literal["crypto_spot", "crypto_swap", "crypto_future", "equity", "etf", "fx", "index"]
+
+
+def _none_is_empty(value: object) -> object:
+    return {} if value is None else value
+
+
+def _closed(schema: dict[str, Any]) -> None:
+    """Names that match no pattern are refused, which pydantic's own schema forgets to say."""
+    schema["additionalProperties"] = False
+
+
+def _named(pattern: str) -> Any:  # noqa: ANN401  metadata for Annotated
+    return WithJsonSchema({"type": "string", "pattern": pattern})
+
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Instant = Annotated[datetime, BeforeValidator(words.instant), _named(words.INSTANT)]
+Start = Annotated[Instant, AfterValidator(words.start)]
+Key = Annotated[str, AfterValidator(words.key), _named(words.KEY)]
+Provider = Annotated[str, AfterValidator(words.provider_name), _named(words.PROVIDER)]
+ByName = Field(json_schema_extra=_closed)
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
+    )
+
+
+class LimitConfig(_Config):
+    """At most so many requests in so many seconds."""
+
+    requests: int = Field(gt=0, examples=[1200])
+    """Requests, in the provider's own weights where it has them."""
+    seconds: float = Field(gt=0, allow_inf_nan=False, examples=[60])
+    """The time they may be made in."""
+
+
+class ProviderConfig(_Config):
+    """A source of data. Its keys and passwords come from the environment, never from here."""
+
+    client: Literal["ccxt"] = "ccxt"
+    """The kind of client that talks to it."""
+    exchange: Annotated[str, AfterValidator(words.provider_name)] | None = None
+    """The ccxt exchange id, where the provider is named differently."""
+    base_url: Annotated[str, AfterValidator(words.base_url)] | None = None
+    """The address to use instead of the provider's own: a mirror, a proxy, the local venue."""
+    start: Start | None = None
+    """The first minute wanted of every listing here, instead of the universe's start."""
+    limits: LimitConfig | None = None
+    """The rate limit to keep, instead of the one that is built in."""
+    bars_per_request: int | None = Field(None, gt=0, examples=[1000])
+    """The bars to ask for in one request, instead of the number that is built in."""
+
+
+class ListingConfig(_Config):
+    """One instrument at one provider; its symbol alone, or these options."""
+
+    symbol: Text = Field(examples=["BTC/USD"])
+    """The provider's symbol: its own id (tBTCUSD) or ccxt's unified one (BTC/USD)."""
+    key: Key | None = None
+    """The partition key, where the instrument's key will not do (two listings at one provider)."""
+    start: Start | None = None
+    """The first minute wanted, instead of the provider's or the universe's start."""
+    end: Instant | None = None
+    """The minute before which collecting stops: delisted, or no longer wanted."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: object) -> object:
+        if value is None:
+            raise ValueError("names no symbol; write it after the colon, as in bitfinex: BTC/USD")
+        return {"symbol": value} if isinstance(value, str) else value
+
+
+_SHORT = {"type": "string", "minLength": 1, "description": "The provider's symbol (short form)."}
+
+
+def _or_symbol(schema: dict[str, Any]) -> None:
+    long = {key: schema.pop(key) for key in list(schema) if key != "description"}
+    schema["anyOf"] = [_SHORT, long]
+
+
+ListingConfig.model_config["json_schema_extra"] = _or_symbol
+
+
+class InstrumentConfig(_Config):
+    """The thing itself, wherever it is traded."""
+
+    asset_class: AssetClass = Field(alias="class", examples=["crypto_spot"])
+    """What it is."""
+    name: Text | None = None
+    """Its name in words."""
+    listings: Annotated[
+        Mapping[Provider, ListingConfig], BeforeValidator(_none_is_empty), ByName
+    ] = {}
+    """Where it is collected: provider to symbol, or to options."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListingSpec:
+    """One listing with every default filled in. Times are UTC; `[start, end)` is half-open."""
+
+    provider: str
+    key: str
+    """Unique within the provider; safe as a partition key."""
+    instrument: str
+    asset_class: AssetClass
+    symbol: str
+    start: datetime
+    end: datetime | None = None
+    """None: still collected."""
+    session: str = "24x7"
+
+
+class Universe(_Config):
+    """The instruments that are collected, and where from."""
+
+    start: Start = Field(examples=["2020-01-01"])
+    """The first minute wanted of every listing that says nothing else. UTC."""
+    providers: Annotated[
+        Mapping[Provider, Annotated[ProviderConfig, BeforeValidator(_none_is_empty)]],
+        BeforeValidator(_none_is_empty),
+        Field(examples=["{bitfinex: {}}"]),
+        ByName,
+    ]
+    """The sources: name to options."""
+    instruments: Annotated[
+        Mapping[Key, InstrumentConfig], BeforeValidator(_none_is_empty), ByName
+    ] = Field(examples=["{}"])
+    """The instruments: key to what it is and where it is listed."""
+
+    @model_validator(mode="after")
+    def _no_conflicts(self) -> Self:
+        found: list[InitErrorDetails] = [
+            {
+                "type": PydanticCustomError(words.CONFLICT, "{t}", {"t": text}),
+                "loc": path,
+                "input": None,
+            }
+            for path, text in _conflicts(self.model_dump(by_alias=True))
+        ]
+        if found:
+            raise ValidationError.from_exception_data("Universe", found)
+        return self
+
+    def listings(self, provider: str | None = None) -> tuple[ListingSpec, ...]:
+        """Every listing, or those of one provider, sorted by provider and key."""
+        specs = (
+            ListingSpec(
+                provider=name,
+                key=listing.key or key,
+                instrument=key,
+                asset_class=instrument.asset_class,
+                symbol=listing.symbol,
+                start=listing.start or self.providers[name].start or self.start,
+                end=listing.end,
+            )
+            for key, instrument in self.instruments.items()
+            for name, listing in instrument.listings.items()
+            if provider in {None, name}
+        )
+        return tuple(sorted(specs, key=lambda spec: (spec.provider, spec.key)))
+
+    def first_month(self, provider: str) -> date:
+        """Give the first day of the month of the earliest start among a provider's listings.
+
+        Without listings it is the month of the start they would have. KeyError: no such provider.
+        """
+        default = self.providers[provider].start or self.start
+        earliest = min((spec.start for spec in self.listings(provider)), default=default)
+        return earliest.date().replace(day=1)
+
+    def exchange_id(self, provider: str) -> str:
+        """Give the ccxt id: `exchange`, else the provider's name. KeyError: no such provider."""
+        return self.providers[provider].exchange or provider
+
+    def fingerprint(self) -> str:
+        """Hash what Dagster's definitions are made from: providers and their first months.
+
+        A listing that is added does not change it, unless it starts before all the others.
+        """
+        months = {name: self.first_month(name).isoformat() for name in self.providers}
+        return hashlib.sha256(json.dumps(months, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class _Row(NamedTuple):
+    """A listing as written, right or wrong: conflicts show beside the file's other problems."""
+
+    path: KeyPath
+    provider: str
+    key: str
+    options: Mapping[str, Any]
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _rows(raw: Mapping[str, Any]) -> Iterator[_Row]:
+    for key, instrument in _mapping(raw.get("instruments")).items():
+        for provider, listing in _mapping(_mapping(instrument).get("listings")).items():
+            options = {"symbol": listing} if isinstance(listing, str) else _mapping(listing)
+            path = ("instruments", key, "listings", provider)
+            yield _Row(path, provider, options.get("key") or key, options)
+
+
+def _conflicts(raw: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    """Find what is wrong between listings, and between a listing and its provider."""
+    providers = _mapping(raw.get("providers"))
+    taken: dict[tuple[str, str, str], KeyPath] = {}
+    for row in _rows(raw):
+        if row.provider not in providers:
+            hint = nearest(row.provider, providers)
+            yield row.path, f"is no provider here{hint}; add it under providers, or correct it"
+        for what, value in (("key", row.key), ("symbol", row.options.get("symbol"))):
+            first = taken.setdefault((row.provider, what, str(value)), row.path)
+            if first is not row.path and isinstance(value, str):
+                text = f"has the {what} {value!r}, which {dotted(first)} has already"
+                yield row.path, f"{text}; give it another {what}, or remove one of them"
+        default = _mapping(providers.get(row.provider)).get("start") or raw.get("start")
+        start, end = _moment(row.options.get("start") or default), _moment(row.options.get("end"))
+        if start and end and end <= start:
+            text = f"is not after the listing's start, {start:%Y-%m-%d %H:%M} UTC"
+            yield (*row.path, "end"), f"{text}; use a later end, or an earlier start"
+
+
+def _moment(value: object) -> datetime | None:
+    try:
+        return words.instant(value)
+    except ValueError:
+        return None
+
+
+def _options(path: KeyPath) -> Mapping[str, FieldInfo]:
+    model: type[BaseModel]
+    match path:
+        case ():
+            model = Universe
+        case ("providers", _):
+            model = ProviderConfig
+        case ("providers", _, "limits"):
+            model = LimitConfig
+        case ("instruments", _):
+            model = InstrumentConfig
+        case _:
+            model = ListingConfig
+    return {info.alias or name: info for name, info in model.model_fields.items()}
+
+
+def load_universe(path: Path) -> Universe:
+    """Read and check the universe file.
+
+    Raises UniverseError with every problem at once, each with its line, its key and the fix.
+    """
+    tree = words.read_tree(path)
+    problems = list(tree.problems)
+    try:
+        universe = Universe.model_validate(tree.value)
+    except ValidationError as error:
+        problems += [words.explain(detail, tree, _options) for detail in error.errors()]
+        problems += [tree.at(*conflict) for conflict in _conflicts(_mapping(tree.value))]
+    if problems:
+        raise UniverseError(path, problems)
+    return universe
+
+
+def json_schema() -> dict[str, Any]:
+    """Make the file's JSON schema, for editors; `python -m pipeline.universe` prints it."""
+    schema = Universe.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(json_schema(), indent=2) + "\n")
