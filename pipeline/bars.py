@@ -1,7 +1,7 @@
 """The in-memory form of 1-minute bars: an Arrow table with one fixed schema.
 
-What belongs here: the schema, and what is true of every table that has it. Not here: whether a bar is
-credible (`quality`), where it comes from (`providers`), or how it is stored (`store`).
+What belongs here: the schema, and what is true of every table that has it. Not here: whether a bar
+is credible (`quality`), where it comes from (`providers`), or how it is stored (`store`).
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """Half-open intervals of time: the one helper for them.
 
-What belongs here: a single interval `[start, end)` of whole UTC minutes and the cuts made of it. Sets of
-intervals live in PostgreSQL as `tstzmultirange`, which already has their algebra.
+What belongs here: a single interval `[start, end)` of whole UTC minutes and the cuts made of it.
+Sets of intervals live in PostgreSQL as `tstzmultirange`, which already has their algebra.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -18,7 +18,8 @@ class Interval:
     """The half-open interval `[start, end)`, both aware UTC datetimes on whole minutes.
 
     Raises:
-        ValueError: A bound is naive, not in UTC or not on a whole minute, or `end` is before `start`.
+        ValueError: A bound is naive, not in UTC or not on a whole minute, or `end` is before
+        `start`.
     """
 
     start: datetime
@@ -63,12 +64,24 @@ class Interval:
             start = end
 
     def months(self) -> Iterator[Interval]:
-        """Yield the pieces of the interval that lie in one calendar month each, in order of time."""
+        """Yield the pieces that lie in one calendar month each, in order of time."""
         start = self.start
         while start < self.end:
             end = min(Interval.month(start.date()).end, self.end)
             yield Interval(start, end)
             start = end
+
+    def without(self, minutes: Iterable[datetime]) -> Iterator[Interval]:
+        """Yield what is left, in order of time, when whole minutes are taken out."""
+        start = self.start
+        for minute in sorted(minutes):
+            if minute < start or minute >= self.end:
+                continue
+            if start < minute:
+                yield Interval(start, minute)
+            start = minute + MINUTE
+        if start < self.end:
+            yield Interval(start, self.end)
 
     def __str__(self) -> str:
         return f"[{self.start:%Y-%m-%d %H:%M}, {self.end:%Y-%m-%d %H:%M})"

@@ -1,0 +1,138 @@
+"""Asking a provider many questions at once.
+
+What belongs here: concurrency, trying again, and when to stop asking. Not here: what to ask and
+what becomes of the answers (`download`), or the provider's rate limit (its client waits for that
+itself).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import tenacity
+
+from pipeline.answers import Answer, judge
+from pipeline.intervals import MINUTE, Interval
+from pipeline.listing import Listing
+from pipeline.providers.errors import MalformedAnswer, ProviderError, RateLimited
+from pipeline.providers.protocol import BarProvider
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to go on when a provider does not answer.
+
+    Attributes:
+        attempts: How often one question is asked.
+        first_wait: How long to wait before the second time; doubles from then on, with jitter.
+        longest_wait: The longest wait between two times, and the longest `Retry-After` that is
+            waited out in place.
+        failures_in_a_row: After so many unanswered questions in a row the provider is left alone.
+    """
+
+    attempts: int = 4
+    first_wait: timedelta = timedelta(seconds=1)
+    longest_wait: timedelta = timedelta(minutes=2)
+    failures_in_a_row: int = 5
+
+    def waits_out(self, error: BaseException) -> bool:
+        """Return whether the question that met `error` is worth asking again soon."""
+        if isinstance(error, RateLimited) and error.retry_after is not None:
+            return error.retry_after <= self.longest_wait
+        return isinstance(error, ProviderError) and error.retryable
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one question: either an answer or an error."""
+
+    window: Interval
+    answer: Answer | None = None
+    error: ProviderError | None = None
+
+
+class Asking:
+    """Asks one provider on a few threads, for as long as it answers.
+
+    Args:
+        provider: The client to ask.
+        patience: When to try again and when to stop.
+        now: The clock; UTC.
+    """
+
+    def __init__(
+        self, provider: BarProvider, patience: Patience, now: Callable[[], datetime]
+    ) -> None:
+        self._provider = provider
+        self._now = now
+        self._patience = patience
+        self._concurrency = provider.capabilities.concurrency
+        self._pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix=provider.name)
+        self._failures_in_a_row = 0
+        self._retrying = tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(patience.attempts),
+            wait=tenacity.wait_exponential_jitter(
+                initial=patience.first_wait.total_seconds(),
+                max=patience.longest_wait.total_seconds(),
+                jitter=patience.first_wait.total_seconds(),
+            ),
+            retry=tenacity.retry_if_exception(patience.waits_out),
+            reraise=True,
+        )
+
+    @property
+    def given_up(self) -> bool:
+        """Whether the provider has failed so often in a row that nothing more is asked of it."""
+        return self._failures_in_a_row >= self._patience.failures_in_a_row
+
+    def ask(self, listing: Listing, windows: Iterable[Interval]) -> Iterator[Outcome]:
+        """Ask for the bars of each window and yield what becomes of each, in the order of arrival.
+
+        Silent edges of answers are asked again by themselves. After an error that only a person can
+        mend, a ban longer than our patience, or too many failures in a row, windows that were not
+        asked yet are left out.
+        """
+        waiting = deque() if self.given_up else deque(windows)
+        under_way: set[Future[Outcome]] = set()
+        while waiting or under_way:
+            while waiting and len(under_way) < self._concurrency:
+                under_way.add(self._pool.submit(self._ask_one, listing, waiting.popleft()))
+            done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+            for future in done:
+                outcome = future.result()
+                if outcome.answer:
+                    waiting.extendleft(outcome.answer.unsure)
+                if self._should_stop(outcome):
+                    waiting.clear()
+                yield outcome
+
+    def close(self) -> None:
+        """Let the threads end; questions under way are waited for."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _ask_one(self, listing: Listing, window: Interval) -> Outcome:
+        try:
+            return Outcome(window, answer=self._retrying(self._attempt, listing, window))
+        except ProviderError as error:
+            return Outcome(window, error=error)
+
+    def _attempt(self, listing: Listing, window: Interval) -> Answer:
+        bars = self._provider.fetch_bars(listing.symbol, listing.asset_class, window)
+        history = self._provider.capabilities.history_minutes
+        if history is not None and window.start < self._now() - history * MINUTE:
+            # What the provider has dropped meanwhile would look like silence.
+            raise MalformedAnswer(
+                self._provider.name, f"{window} left the reachable history before it was answered"
+            )
+        return judge(self._provider.name, window, bars)
+
+    def _should_stop(self, outcome: Outcome) -> bool:
+        if outcome.error is None:
+            self._failures_in_a_row = 0
+            return False
+        self._failures_in_a_row += 1
+        return self.given_up or not self._patience.waits_out(outcome.error)

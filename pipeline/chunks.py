@@ -1,0 +1,114 @@
+"""Gathering answers until they are worth a transaction.
+
+What belongs here: turning a handful of answers into one delivery: which bars are credible, which
+minutes are answered, which are not, and why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+
+import pyarrow as pa
+
+from pipeline.answers import OutsideWindow
+from pipeline.asking import Outcome
+from pipeline.bars import empty_bars
+from pipeline.intervals import MINUTE, Interval, floor_minute
+from pipeline.providers.errors import ProviderError, RateLimited
+from pipeline.quality import RefusedBar, sift
+from pipeline.store.deliveries import Delivery
+from pipeline.store.failures import Failure
+
+_QUARANTINED_OF_A_REFUSED_ANSWER = 100
+
+
+@dataclass(slots=True)
+class Chunk:
+    """Answers of one listing's month that are going to be committed together.
+
+    Attributes:
+        opened_at: When the first answer came, UTC.
+        rows: How many bars have come.
+    """
+
+    opened_at: datetime
+    rows: int = 0
+    _bars: list[pa.Table] = field(default_factory=list)
+    _answered: list[Interval] = field(default_factory=list)
+    _failed: list[Failure] = field(default_factory=list)
+    _refused: list[RefusedBar] = field(default_factory=list)
+
+    def add(self, outcome: Outcome, now: datetime) -> None:
+        """Add what became of one question."""
+        if outcome.answer is not None:
+            self._bars.append(outcome.answer.bars)
+            self._answered.append(outcome.answer.answered)
+            self.rows += outcome.answer.bars.num_rows
+        if outcome.error is not None:
+            self._failed.append(failure_of(outcome.window, outcome.error, now))
+        if isinstance(outcome.error, OutsideWindow):
+            sample = outcome.error.rows.slice(0, _QUARANTINED_OF_A_REFUSED_ANSWER).to_pylist()
+            self._refused += [RefusedBar("outside_the_window", bar) for bar in sample]
+
+    def delivery(self, listing_id: int, now: datetime, settle_after: timedelta) -> Delivery:
+        """Return the answers as a delivery.
+
+        The minute of a refused bar does not count as answered, unless a credible bar came for it
+        too.
+        """
+        good, refused = sift(pa.concat_tables(self._bars)) if self._bars else (empty_bars(), [])
+        missing = _minutes_without_bar(refused, good)
+        first = (self._answered or [failure.during for failure in self._failed])[0].start
+        return Delivery(
+            listing_id=listing_id,
+            month=first.date().replace(day=1),
+            answered=tuple(
+                piece for interval in self._answered for piece in interval.without(missing)
+            ),
+            bars=good,
+            refused=(*refused, *self._refused),
+            failed=(*self._failed, *_refused_minutes(missing)),
+            received_at=now,
+            settle_after=settle_after,
+        )
+
+
+def failure_of(window: Interval, error: ProviderError, now: datetime) -> Failure:
+    """Return the failure that an unanswered question leaves in the ledger."""
+    wait = error.retry_after if isinstance(error, RateLimited) else None
+    return Failure(
+        during=window,
+        error=type(error).__name__,
+        message=str(error),
+        retryable=error.retryable,
+        not_before=now + wait if wait else None,
+    )
+
+
+def _minutes_without_bar(refused: Iterable[RefusedBar], good: pa.Table) -> dict[datetime, str]:
+    """Map the minutes of refused bars that no credible bar fills to the rule that was broken."""
+    minutes = {floor_minute(bar.bar["ts"]): bar.rule for bar in refused}
+    if minutes:
+        stored = set(good["ts"].to_pylist())
+        minutes = {minute: rule for minute, rule in sorted(minutes.items()) if minute not in stored}
+    return minutes
+
+
+def _refused_minutes(missing: dict[datetime, str]) -> Iterable[Failure]:
+    # Consecutive minutes that broke one rule make one failure: their distance to a running count is
+    # constant.
+    runs = groupby(
+        enumerate(missing.items()), key=lambda item: (item[1][0] - item[0] * MINUTE, item[1][1])
+    )
+    for (_, rule), run in runs:
+        minutes = [minute for _, (minute, _) in run]
+        during = Interval(minutes[0].astimezone(UTC), minutes[-1].astimezone(UTC) + MINUTE)
+        yield Failure(
+            during=during,
+            error="RefusedBar",
+            message=f"the delivered bars break the rule {rule!r}; see ledger.quarantine",
+            retryable=True,
+        )

@@ -1,0 +1,262 @@
+"""Downloading: wanted minus covered, for one listing and month at a time.
+
+What belongs here: the order of the steps. Backfill, refresh and repair are all this; they differ
+only in which cells they name.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+import psycopg
+
+from pipeline.asking import Asking, Patience
+from pipeline.chunks import Chunk, failure_of
+from pipeline.intervals import MINUTE, Interval, floor_minute
+from pipeline.listing import Listing
+from pipeline.providers.errors import ProviderError
+from pipeline.providers.protocol import BarProvider
+from pipeline.store import coverage, failures, listings
+from pipeline.store.database import Database
+from pipeline.store.deliveries import Delivery, commit
+from pipeline.store.merging import ContradictoryDelivery, Merged
+from pipeline.store.session import LedgerSession
+
+CHUNK_BARS = 20_000
+"""A chunk of answers is committed once it holds so many bars: enough for COPY, little enough for
+memory."""
+CHUNK_AGE = timedelta(seconds=5)
+"""... or once its first answer is so old. A killed process loses no more than one chunk."""
+FIRST_TRADE_RECHECK = timedelta(days=7)
+"""How long "the first trade could not be found" is believed."""
+REACH_MARGIN = timedelta(minutes=2)
+"""How far we stay from the edge of a provider's moving history, for the time that an answer
+takes."""
+
+
+@dataclass(slots=True)
+class MonthReport:
+    """What a download did for one listing and month.
+
+    Attributes:
+        listing: The listing, with its first trade.
+        month: The calendar month.
+        wanted: The minutes to have by now; None when the listing has no life in that month yet.
+        requests: HTTP requests sent.
+        inserted: Bars stored for the first time.
+        revised: Stored bars that came back different.
+        refused: Delivered rows that were refused.
+        failures: Ranges that were asked for and not properly answered.
+        unasked: Minutes left pending because the provider was given up before they were asked for.
+        seconds: Wall time.
+    """
+
+    listing: Listing
+    month: date
+    wanted: Interval | None = None
+    requests: int = 0
+    inserted: int = 0
+    revised: int = 0
+    refused: int = 0
+    failures: tuple[failures.Failure, ...] = ()
+    unasked: int = 0
+    seconds: float = 0.0
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that could be asked for was properly answered."""
+        return not self.failures and not self.unasked
+
+    def explain(self) -> str:
+        """Return, in a line, why the month is not complete; empty when it is."""
+        reasons = [f"{failure.during}: {failure.message}" for failure in self.failures[:3]]
+        if len(self.failures) > len(reasons):
+            reasons.append(f"and {len(self.failures) - len(reasons)} more failed ranges")
+        if self.unasked:
+            reasons.append(f"{self.unasked} minutes left pending, for the provider was given up")
+        return "; ".join(reasons)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Downloader:
+    """Downloads listings of one provider, month by month.
+
+    Args:
+        database: The ledger's database.
+        provider: The provider's client.
+        patience: When to try again and when to stop.
+        now: The clock; UTC.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        provider: BarProvider,
+        *,
+        patience: Patience | None = None,
+        now: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        self._provider = provider
+        self._capabilities = provider.capabilities
+        self._session = LedgerSession(database)
+        self._asking = Asking(provider, patience or Patience(), now)
+        self._now = now
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._asking.close()
+        self._session.close()
+
+    def download(self, listing: Listing, month: date, *, only_due: bool = False) -> MonthReport:
+        """Ask for what is wanted of one month and not covered, and store it.
+
+        Args:
+            listing: The listing.
+            month: Any day of the month.
+            only_due: Leave failed ranges alone until their next attempt is due.
+
+        Returns:
+            What was done; look at `complete`. Provider trouble is in the report and in the ledger,
+            never raised.
+
+        Raises:
+            psycopg.Error, DatabaseError: The ledger cannot be read or written.
+        """
+        started, sent = time.monotonic(), self._provider.requests_sent
+        report = MonthReport(listing, month.replace(day=1))
+        if listing.in_universe:
+            self._download(report, only_due=only_due)
+        report.requests = self._provider.requests_sent - sent
+        report.seconds = time.monotonic() - started
+        return report
+
+    def _download(self, report: MonthReport, *, only_due: bool) -> None:
+        month = Interval.month(report.month)
+        if self._wanted(report.listing, month) is None:
+            return
+        if not self._find_first_trade(report, month):
+            return
+        report.wanted = self._wanted(report.listing, month)
+        if report.wanted is None:
+            return
+        windows = self._windows(report.listing, report.wanted, only_due=only_due)
+        self._ask(report, windows)
+
+    def _wanted(self, listing: Listing, month: Interval) -> Interval | None:
+        return listing.wanted(month, self._now(), self._capabilities.lag)
+
+    def _find_first_trade(self, report: MonthReport, month: Interval) -> bool:
+        """Look up the listing's first trade, if that is due; return whether to go on."""
+        listing, now = report.listing, self._now()
+        checked = listing.first_trade_checked_at
+        known = listing.first_trade is not None
+        if known or (checked is not None and now - checked < FIRST_TRADE_RECHECK):
+            return True
+        try:
+            found = self._provider.first_trade(listing.symbol, listing.asset_class)
+        except ProviderError as error:
+            wanted = self._wanted(listing, month) or month
+            failure = failure_of(wanted, error, now)
+            self._session.run(lambda c: failures.record(c, listing.id, failure, now))
+            report.failures = (failure,)
+            return False
+        ts, evidence = (found.ts, found.evidence) if found else (None, None)
+        self._session.run(lambda c: listings.save_first_trade(c, listing, ts, evidence, now))
+        report.listing = replace(listing, first_trade=ts, first_trade_checked_at=now)
+        return True
+
+    def _windows(self, listing: Listing, wanted: Interval, *, only_due: bool) -> list[Interval]:
+        """Return the questions to ask: what is wanted, reachable and not covered, a page each."""
+        reachable = self._reachable(listing, wanted)
+        if reachable is None:
+            return []
+        now = self._now()
+        missing = self._session.run(
+            lambda c: coverage.to_fetch(
+                c,
+                listing.id,
+                reachable,
+                now=now,
+                settle_before=now - self._capabilities.settle_after,
+                only_due=only_due,
+            )
+        )
+        page = self._capabilities.bars_per_request
+        return [window for interval in missing for window in interval.split(page)]
+
+    def _reachable(self, listing: Listing, wanted: Interval) -> Interval | None:
+        """Return what the provider's history still holds; the rest is noted as unavailable."""
+        edge = self._edge_of_history()
+        if edge is None or edge <= wanted.start:
+            return wanted
+        lost = Interval(wanted.start, min(edge, wanted.end))
+        self._session.run(lambda c: coverage.mark_unavailable(c, listing.id, lost))
+        return Interval(edge, wanted.end) if edge < wanted.end else None
+
+    def _edge_of_history(self) -> datetime | None:
+        minutes = self._capabilities.history_minutes
+        if minutes is None:
+            return None
+        return floor_minute(self._now()) - minutes * MINUTE + REACH_MARGIN
+
+    def _ask(self, report: MonthReport, windows: list[Interval]) -> None:
+        asked = 0
+        for chunk, minutes in self._chunks(report.listing, windows):
+            asked += minutes
+            self._commit(report, chunk)
+        report.unasked = sum(window.minutes for window in windows) - asked
+
+    def _chunks(self, listing: Listing, windows: list[Interval]) -> Iterator[tuple[Chunk, int]]:
+        """Yield chunks of answers, each with the number of minutes that its questions settled."""
+        chunk, minutes = Chunk(self._now()), 0
+        for outcome in self._asking.ask(listing, windows):
+            now = self._now()
+            chunk.add(outcome, now)
+            minutes += (outcome.answer.answered if outcome.answer else outcome.window).minutes
+            if chunk.rows >= CHUNK_BARS or now - chunk.opened_at >= CHUNK_AGE:
+                yield chunk, minutes
+                chunk, minutes = Chunk(self._now()), 0
+        if minutes:
+            yield chunk, minutes
+
+    def _commit(self, report: MonthReport, chunk: Chunk) -> None:
+        now = self._now()
+        delivery = chunk.delivery(report.listing.id, now, self._capabilities.settle_after)
+        report.refused += len(delivery.refused)
+        report.failures += delivery.failed
+        try:
+            merged: Merged = self._session.run(partial(commit, delivery=delivery))
+        except ContradictoryDelivery as error:
+            report.failures += self._session.run(partial(_refuse, delivery, error))
+            return
+        report.inserted += merged.inserted
+        report.revised += merged.revised
+
+
+def _refuse(
+    delivery: Delivery, error: ContradictoryDelivery, connection: psycopg.Connection
+) -> tuple[failures.Failure, ...]:
+    refused = tuple(
+        failures.Failure(interval, type(error).__name__, str(error), retryable=True)
+        for interval in delivery.answered
+    )
+    with connection.transaction():
+        for failure in refused:
+            failures.record(connection, delivery.listing_id, failure, delivery.received_at)
+    return refused

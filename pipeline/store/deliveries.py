@@ -1,0 +1,181 @@
+"""Writing what a provider delivered: one delivery, one transaction.
+
+What belongs here: bars, quarantine, failures and coverage, written together or not at all. Bars of
+minutes that were answered before go through `merging`. Which bars are credible was decided before
+(`pipeline.quality`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import pgpq
+import psycopg
+import pyarrow as pa
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from pipeline.bars import BAR_SCHEMA
+from pipeline.intervals import Interval
+from pipeline.quality import RefusedBar
+from pipeline.store import failures
+from pipeline.store.merging import Merged, merge
+from pipeline.store.ranges import to_multirange
+
+_COLUMNS = ("listing_id", *BAR_SCHEMA.names)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Answers of one provider for part of one listing's month.
+
+    Attributes:
+        listing_id: The listing.
+        month: First day of the month.
+        answered: The minutes that were properly answered, all in that month.
+        bars: The credible bars, with `BAR_SCHEMA`, in order of time, all inside `answered`.
+        refused: Delivered rows that are not credible.
+        failed: Ranges without a proper answer, the minutes of refused rows among them.
+        received_at: When the last of the answers came, UTC.
+        settle_after: How long after its end a minute may still change at the provider.
+    """
+
+    listing_id: int
+    month: date
+    answered: tuple[Interval, ...]
+    bars: pa.Table
+    refused: tuple[RefusedBar, ...]
+    failed: tuple[failures.Failure, ...]
+    received_at: datetime
+    settle_after: timedelta
+
+
+_LOCK_COVERAGE = """
+SELECT answered && %(answered)s::tstzmultirange FROM ledger.coverage
+WHERE listing_id = %(listing)s AND month = %(month)s FOR UPDATE
+"""
+
+_EXTEND_COVERAGE = """
+UPDATE ledger.coverage
+SET answered = answered + %(answered)s::tstzmultirange,
+    settled = settled
+        + %(answered)s::tstzmultirange * tstzmultirange(tstzrange(NULL, %(settled_before)s)),
+    unavailable = unavailable - %(answered)s::tstzmultirange,
+    bars = bars + %(inserted)s,
+    updated_at = now()
+WHERE listing_id = %(listing)s AND month = %(month)s
+"""
+
+
+def commit(connection: psycopg.Connection, delivery: Delivery) -> Merged:
+    """Store one delivery in one transaction. Doing it again changes nothing.
+
+    Where nothing was answered before, the bars go straight into the month's table; else they are
+    compared with the stored ones first, and bars that differ are replaced, the old values kept as
+    revisions.
+
+    Returns:
+        How many bars are new and how many were revised.
+
+    Raises:
+        ContradictoryDelivery: Too many stored bars come back different; nothing was stored.
+    """
+    table = _month_table(connection, delivery.month)
+    with connection.transaction():
+        if _answered_before(connection, delivery):
+            _copy(connection, delivery, _staging(connection))
+            result = merge(connection, delivery.listing_id, delivery.answered, delivery.received_at)
+        else:
+            _copy(connection, delivery, table)
+            result = Merged(inserted=delivery.bars.num_rows, revised=0)
+        failures.clear(connection, delivery.listing_id, to_multirange(delivery.answered))
+        for failure in delivery.failed:
+            failures.record(connection, delivery.listing_id, failure, delivery.received_at)
+        _quarantine(connection, delivery)
+        _extend_coverage(connection, delivery, result.inserted)
+    return result
+
+
+def _month_table(connection: psycopg.Connection, month: date) -> sql.Identifier:
+    # In a transaction of its own, so that other writers do not wait for our bars.
+    with connection.transaction():
+        row = connection.execute("SELECT ledger.ensure_bars_month(%s)", [month]).fetchone()
+    return sql.Identifier("ledger", str(row[0]) if row else "bars_1m")
+
+
+def _answered_before(connection: psycopg.Connection, delivery: Delivery) -> bool:
+    connection.execute(
+        "INSERT INTO ledger.coverage (listing_id, month) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+        [delivery.listing_id, delivery.month],
+    )
+    # The lock keeps two processes from writing one listing's month at once.
+    row = connection.execute(_LOCK_COVERAGE, _key(delivery)).fetchone()
+    return bool(row and row[0])
+
+
+def _staging(connection: psycopg.Connection) -> sql.Identifier:
+    connection.execute("CREATE TEMP TABLE delivered (LIKE ledger.bars_1m) ON COMMIT DROP")
+    return sql.Identifier("delivered")
+
+
+def _copy(connection: psycopg.Connection, delivery: Delivery, table: sql.Identifier) -> None:
+    if delivery.bars.num_rows == 0:
+        return
+    ids = pa.repeat(pa.scalar(delivery.listing_id, pa.int32()), delivery.bars.num_rows)
+    rows = delivery.bars.add_column(0, pa.field("listing_id", pa.int32()), ids).combine_chunks()
+    encoder = pgpq.ArrowToPostgresBinaryEncoder(rows.schema)
+    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
+        table, sql.SQL(", ").join(map(sql.Identifier, _COLUMNS))
+    )
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.write(encoder.write_header())
+        for batch in rows.to_batches():
+            copy.write(encoder.write_batch(batch))
+        copy.write(encoder.finish())
+
+
+def _quarantine(connection: psycopg.Connection, delivery: Delivery) -> None:
+    rows = [
+        (delivery.listing_id, refused.rule, Jsonb(_jsonable(refused.bar)), delivery.received_at)
+        for refused in delivery.refused
+    ]
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            """
+            INSERT INTO ledger.quarantine (listing_id, rule, bar, refused_at)
+            VALUES (%s, %s, %s, %s)
+            """,
+            rows,
+        )
+
+
+def _jsonable(bar: dict[str, Any]) -> dict[str, Any]:
+    """JSON knows neither moments nor NaN and infinities: they become text."""
+    return {
+        name: value if isinstance(value, int | None) else _text(value)
+        for name, value in bar.items()
+    }
+
+
+def _text(value: datetime | float) -> str | float:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value if value - value == 0 else str(value)
+
+
+def _extend_coverage(connection: psycopg.Connection, delivery: Delivery, inserted: int) -> None:
+    settled_before = delivery.received_at - delivery.settle_after
+    connection.execute(
+        _EXTEND_COVERAGE,
+        _key(delivery) | {"settled_before": settled_before, "inserted": inserted},
+    )
+
+
+def _key(delivery: Delivery) -> dict[str, object]:
+    return {
+        "listing": delivery.listing_id,
+        "month": delivery.month,
+        "answered": to_multirange(delivery.answered),
+    }

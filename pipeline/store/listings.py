@@ -1,0 +1,138 @@
+"""Instruments and listings in the ledger: kept in step with the universe file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import psycopg
+from psycopg.rows import class_row
+
+from pipeline.listing import Listing
+from pipeline.universe import ListingSpec, Universe
+
+_SELECT = """
+SELECT l.id, l.provider, l.key, l.symbol, i.asset_class, l.starts_at, l.ends_at, l.first_trade,
+       l.first_trade_checked_at, l.in_universe
+FROM ledger.listing l JOIN ledger.instrument i ON i.id = l.instrument_id
+"""
+
+_UPSERT_INSTRUMENT = """
+INSERT INTO ledger.instrument (key, asset_class, name) VALUES (%s, %s, %s)
+ON CONFLICT (key) DO UPDATE SET asset_class = excluded.asset_class, name = excluded.name
+WHERE (instrument.asset_class, instrument.name)
+      IS DISTINCT FROM (excluded.asset_class, excluded.name)
+"""
+
+_UPSERT_LISTING = """
+INSERT INTO ledger.listing (instrument_id, provider, key, symbol, session, starts_at, ends_at)
+SELECT id, %(provider)s, %(key)s, %(symbol)s, %(session)s, %(start)s, %(end)s
+FROM ledger.instrument WHERE key = %(instrument)s
+ON CONFLICT (provider, key) DO UPDATE
+SET symbol = excluded.symbol, session = excluded.session, in_universe = true,
+    starts_at = excluded.starts_at, ends_at = excluded.ends_at,
+    first_trade = CASE WHEN listing.symbol = excluded.symbol THEN listing.first_trade END,
+    first_trade_checked_at =
+        CASE WHEN listing.symbol = excluded.symbol THEN listing.first_trade_checked_at END
+"""
+
+_RELABELLED = """
+SELECT l.provider, l.key, l.symbol, i.key AS instrument
+FROM ledger.listing l JOIN ledger.instrument i ON i.id = l.instrument_id
+WHERE (l.provider, l.key) = (%(provider)s, %(key)s)
+  AND (l.symbol, i.key) IS DISTINCT FROM (%(symbol)s, %(instrument)s)
+  AND EXISTS (SELECT 1 FROM ledger.coverage c WHERE c.listing_id = l.id AND NOT isempty(c.answered))
+"""
+
+
+class RelabelledListing(Exception):
+    """The universe gives the key of a listing with stored history to another market."""
+
+
+def sync_universe(connection: psycopg.Connection, universe: Universe) -> None:
+    """Bring the ledger's listings in step with the universe, in one transaction.
+
+    Listings that the universe no longer names keep their history and are only marked.
+
+    Raises:
+        RelabelledListing: A key with stored history now means another market; nothing is changed.
+    """
+    specs = universe.listings()
+    with connection.transaction():
+        for key, instrument in universe.instruments.items():
+            connection.execute(_UPSERT_INSTRUMENT, [key, instrument.asset_class, instrument.name])
+        for spec in specs:
+            _sync_listing(connection, spec)
+        connection.execute(
+            """
+            UPDATE ledger.listing SET in_universe = false
+            WHERE in_universe
+              AND (provider, key) NOT IN (SELECT * FROM unnest(%s::text[], %s::text[]))
+            """,
+            [[spec.provider for spec in specs], [spec.key for spec in specs]],
+        )
+
+
+def _sync_listing(connection: psycopg.Connection, spec: ListingSpec) -> None:
+    row = {
+        "provider": spec.provider,
+        "key": spec.key,
+        "symbol": spec.symbol,
+        "instrument": spec.instrument,
+        "session": spec.session,
+        "start": spec.start,
+        "end": spec.end,
+    }
+    other = connection.execute(_RELABELLED, row).fetchone()
+    if other is not None:
+        raise RelabelledListing(
+            f"universe: listing {spec.key!r} of {spec.provider} is now {spec.instrument} "
+            f"{spec.symbol!r}, but its stored history is of {other[3]} {other[2]!r}; "
+            "give the new market another `key:`, the stored history keeps its name"
+        )
+    connection.execute(_UPSERT_LISTING, row)
+
+
+def listings(
+    connection: psycopg.Connection, provider: str, keys: Iterable[str] | None = None
+) -> Sequence[Listing]:
+    """Return a provider's listings, sorted by key: those named, or all that the universe has.
+
+    Raises:
+        KeyError: A named key is not in the ledger.
+    """
+    with connection.cursor(row_factory=class_row(Listing)) as cursor:
+        if keys is None:
+            cursor.execute(
+                _SELECT + "WHERE provider = %s AND in_universe ORDER BY l.key", [provider]
+            )
+            return cursor.fetchall()
+        wanted = sorted(set(keys))
+        cursor.execute(
+            _SELECT + "WHERE provider = %s AND l.key = ANY(%s) ORDER BY l.key", [provider, wanted]
+        )
+        found = cursor.fetchall()
+    missing = set(wanted) - {listing.key for listing in found}
+    if missing:
+        raise KeyError(
+            f"{provider} has no listing {', '.join(sorted(missing))} in the ledger; "
+            "add it to the universe file and run `minuteledger migrate`"
+        )
+    return found
+
+
+def save_first_trade(
+    connection: psycopg.Connection,
+    listing: Listing,
+    first_trade: datetime | None,
+    evidence: str | None,
+    checked_at: datetime,
+) -> None:
+    """Keep what the provider said about a listing's first trade (None: it could not be found)."""
+    connection.execute(
+        """
+        UPDATE ledger.listing
+        SET first_trade = %s, first_trade_evidence = %s, first_trade_checked_at = %s WHERE id = %s
+        """,
+        [first_trade, evidence, checked_at, listing.id],
+    )
