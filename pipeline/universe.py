@@ -40,8 +40,8 @@ def _none_is_empty(value: object) -> object:
 
 
 def _closed(schema: dict[str, Any]) -> None:
-    """Names that match no pattern are refused, which pydantic's own schema forgets to say."""
-    schema["additionalProperties"] = False
+    """Say what pydantic leaves out: names of no pattern are refused, an empty mapping may be blank."""
+    schema |= {"additionalProperties": False, "type": ["object", "null"]}
 
 
 def _named(pattern: str) -> Any:  # noqa: ANN401  metadata for Annotated
@@ -74,11 +74,13 @@ class LimitConfig(_Config):
 class ProviderConfig(_Config):
     """A source of data. Its keys and passwords come from the environment, never from here."""
 
+    model_config = ConfigDict(json_schema_extra={"type": ["object", "null"]})
+
     client: Literal["ccxt"] = "ccxt"
     """The kind of client that talks to it."""
-    exchange: Annotated[str, AfterValidator(words.provider_name)] | None = None
+    exchange: Provider | None = None
     """The ccxt exchange id, where the provider is named differently."""
-    base_url: Annotated[str, AfterValidator(words.base_url)] | None = None
+    base_url: Annotated[str, AfterValidator(words.base_url), _named(words.BASE_URL)] | None = None
     """The address to use instead of the provider's own: a mirror, a proxy, the local venue."""
     start: Start | None = None
     """The first minute wanted of every listing here, instead of the universe's start."""

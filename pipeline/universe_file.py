@@ -25,6 +25,7 @@ EARLIEST_START = datetime(2009, 1, 1, tzinfo=UTC)
 INSTANT = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?(Z|[+-]\d{2}:\d{2})?)?$"
 KEY = r"^[A-Za-z0-9^][A-Za-z0-9._:^=-]*$"
 PROVIDER = r"^[a-z][a-z0-9_]*$"
+BASE_URL = r"^https?://[^@?#]+$"
 
 CONFLICT = "conflict"
 """The type of a pydantic error that is worded for the owner of the file already."""
@@ -131,8 +132,8 @@ def _convert(node: yaml.Node, path: KeyPath, tree: YamlTree) -> object:
         return dict(_entries(node, path, tree))
     if isinstance(node, yaml.SequenceNode):
         return [_convert(item, (*path, index), tree) for index, item in enumerate(node.value)]
-    nothing = node.style is None and node.value in {"", "~", "null"}
-    return None if nothing else str(node.value)
+    plain = isinstance(node, yaml.ScalarNode) and node.style is None
+    return None if plain and node.value in {"", "~", "null"} else str(node.value)
 
 
 def _entries(node: yaml.MappingNode, path: KeyPath, tree: YamlTree) -> Iterator[tuple[str, object]]:
