@@ -1,0 +1,18 @@
+"""Where recorded market data lies, and how tests that need it skip without it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[2].parent / "shared" / "market-data"
+BITFINEX = FOLDER / "Zombie-3000_Bitfinex-historical-data"
+MARKET_LISTS = FOLDER / "bmoscon_cryptofeed" / "sample_data"
+NAUTILUS = FOLDER / "nautechsystems_nautilus_trader"
+ADAPTERS = NAUTILUS / "crates" / "adapters"
+BINANCE = NAUTILUS / "tests/integration_tests/adapters/binance/resources/http_responses"
+
+needed = pytest.mark.skipif(
+    not FOLDER.is_dir(), reason=f"recorded market data is absent: expected it at {FOLDER}"
+)

@@ -1,0 +1,121 @@
+"""The venue's configuration: which exchanges list which markets, from where, under which limits.
+
+Read from YAML or built in Python from the same shapes. Times may be written as ISO 8601 (UTC where
+no offset is given), as dates, or as UTC milliseconds. Every error names the key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+Range = tuple[int, int]
+_DEFAULT = Path(__file__).with_name("default.yaml")
+
+
+@dataclass(frozen=True)
+class MarketConfig:
+    """One market: `files` if given, else an invented one (see `generated.Generated`)."""
+
+    files: tuple[Path, ...] = ()
+    listed_at: int = 1_577_836_800_000  # 2020-01-01
+    delisted_at: int | None = None
+    price: float = 100.0
+    volume: float = 10.0
+    quiet: float = 0.0
+    price_decimals: int | None = None
+    volume_decimals: int | None = None
+    halts: tuple[Range, ...] = ()
+
+
+@dataclass(frozen=True)
+class ExchangeConfig:
+    """One exchange. `requests_per_second` replaces its own limit; 0 means none.
+
+    `recorded` maps a URL path to a file whose body is sent as it is. With a recorded market list,
+    every market it names answers candles: those not configured are invented.
+    """
+
+    markets: Mapping[str, MarketConfig] = field(default_factory=dict)
+    requests_per_second: float | None = None
+    outages: tuple[Range, ...] = ()
+    recorded: Mapping[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class VenueConfig:
+    """The whole venue. `now` (UTC milliseconds) sets the clock; None is the system's time."""
+
+    exchanges: Mapping[str, ExchangeConfig]
+    seed: int = 1
+    now: int | None = None
+    speed: float = 1.0
+
+
+def load(path: Path | None = None) -> VenueConfig:
+    """Read a YAML file, or the built-in default; relative files are relative to it."""
+    path = path or _DEFAULT
+    return parse(yaml.safe_load(path.read_text()), path.parent)
+
+
+def parse(document: Mapping[str, Any], root: Path) -> VenueConfig:
+    """Check a decoded document; ValueError names the key that is wrong."""
+    values = dict(_known(VenueConfig, document, "venue"))
+    values["exchanges"] = {
+        name: _exchange(name, section or {}, root) for name, section in values["exchanges"].items()
+    }
+    if values.get("now") is not None:
+        values["now"] = millis(values["now"])
+    return VenueConfig(**values)
+
+
+def millis(value: object) -> int:
+    """Return a time as UTC milliseconds."""
+    if isinstance(value, int):
+        return value
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day, tzinfo=UTC)
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    if not isinstance(value, datetime):
+        raise TypeError(f"{value!r} is not a time: write 2024-01-31T00:00:00Z")
+    return int((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _known(kind: type, section: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    names = {item.name for item in fields(kind)}
+    if unknown := section.keys() - names:
+        raise ValueError(f"{where}: unknown key {min(unknown)!r}; known are {sorted(names)}")
+    return section
+
+
+def _exchange(name: str, section: Mapping[str, Any], root: Path) -> ExchangeConfig:
+    values = dict(_known(ExchangeConfig, section, f"exchanges.{name}"))
+    values["markets"] = {
+        symbol: _market(f"exchanges.{name}.markets.{symbol}", market or {}, root)
+        for symbol, market in values.get("markets", {}).items()
+    }
+    values["outages"] = _ranges(values.get("outages", ()))
+    values["recorded"] = {path: root / file for path, file in values.get("recorded", {}).items()}
+    return ExchangeConfig(**values)
+
+
+def _market(where: str, section: Mapping[str, Any], root: Path) -> MarketConfig:
+    values = dict(_known(MarketConfig, section, where))
+    values["files"] = tuple(root / file for file in values.get("files", ()))
+    values["halts"] = _ranges(values.get("halts", ()))
+    for name in ("listed_at", "delisted_at"):
+        if values.get(name) is not None:
+            values[name] = millis(values[name])
+    return MarketConfig(**values)
+
+
+def _ranges(pairs: Iterable[tuple[object, object]]) -> tuple[Range, ...]:
+    return tuple((millis(start), millis(stop)) for start, stop in pairs)

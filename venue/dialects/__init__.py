@@ -1,0 +1,17 @@
+"""One module an exchange: how it reads a request and how it writes an answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from venue.dialects.binance import Binance
+from venue.dialects.bitfinex import Bitfinex
+from venue.dialects.coinbase import Coinbase
+from venue.dialects.kraken import Kraken
+
+if TYPE_CHECKING:
+    from venue.dialects.base import Dialect
+
+DIALECTS: dict[str, Dialect] = {
+    dialect.name: dialect for dialect in (Binance(), Bitfinex(), Coinbase(), Kraken())
+}

@@ -1,0 +1,169 @@
+"""One running exchange: its markets, its limiter, its rendered pages."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from venue.bars import MINUTE_MS
+from venue.config import MarketConfig
+from venue.dialects import DIALECTS
+from venue.dialects.base import Answer, Refused
+from venue.files import Files
+from venue.generated import Generated, key
+from venue.limits import Budget, SlidingWindow
+from venue.market import Market, Symbol
+from venue.mischief import Scene, change_bars
+from venue.pages import Library, Page, Window
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from venue.bars import Source
+    from venue.config import ExchangeConfig
+    from venue.faults import Fault
+
+_REFUSALS_BEFORE_BAN = 10
+_SIGNIFICANT_DIGITS = 6
+_RECORDING = ".0"  # lines of `URL -> epoch: body`
+
+
+class Exchange:
+    """Answers what its dialect can read.
+
+    Raises ValueError for a name without a dialect or a symbol that the exchange cannot list.
+    """
+
+    def __init__(self, name: str, config: ExchangeConfig, seed: int) -> None:
+        if name not in DIALECTS:
+            raise ValueError(f"exchanges.{name}: no such exchange; known are {sorted(DIALECTS)}")
+        self.dialect = DIALECTS[name]
+        self.library = Library(self.dialect)
+        self._seed = seed
+        self._outages = config.outages
+        self._markets = {
+            symbol: self._build(Symbol.parse(symbol), options)
+            for symbol, options in config.markets.items()
+        }
+        self._by_id = {
+            alias: market
+            for market in self._markets.values()
+            for alias in self.dialect.aliases(market.symbol)
+        }
+        self._recorded = {path: _body(path, file) for path, file in config.recorded.items()}
+        self._limit = _limiter(config.requests_per_second, self.dialect.budget)
+        self._weighted = config.requests_per_second is None
+
+    def market(self, symbol: str) -> Market:
+        """Return a configured market by the venue's symbol; KeyError if there is none."""
+        return self._markets[symbol]
+
+    def find(self, market_id: str) -> Market:
+        """Return a market by the exchange's own id; Refused with the exchange's error."""
+        market = self._by_id.get(market_id)
+        if market is None:
+            name = b'"%s"' % self.dialect.listed_name(market_id).encode()
+            if not any(name in body for body in self._recorded.values()):
+                raise Refused(self.dialect.unknown_symbol())
+            market = self._build(Symbol(market_id, ""), MarketConfig())
+            self._by_id[market_id] = market
+        return market
+
+    def check_limit(self, path: str) -> Mapping[str, str]:
+        """Count a request and return the usage headers; Refused if it is over the limit."""
+        if self._limit is None:
+            return {}
+        weight = self.dialect.weight(path) if self._weighted else 1
+        wait = self._limit.admit(weight)
+        if wait is None:
+            return self.dialect.usage_headers(self._limit.used)
+        if self._limit.refused > _REFUSALS_BEFORE_BAN and self.dialect.ban_seconds:
+            self._limit.shut(self.dialect.ban_seconds)
+            raise Refused(self.dialect.banned(max(wait, self.dialect.ban_seconds)))
+        raise Refused(self.dialect.limited(wait))
+
+    def other(self, path: str, query: Mapping[str, str], now_ms: int) -> Answer:
+        """Answer a request that is not for candles; 404 for an unknown path."""
+        body = self._recorded.get(path)
+        if body is not None:
+            return Answer(body)
+        found = self.dialect.catalogue(path, query, list(self._markets.values()), now_ms)
+        return found or Answer(b'{"error":"not found"}', status=404)
+
+    def candles(self, scene: Scene, faults: Sequence[Fault]) -> tuple[bytes, Page]:
+        """Return the body for a window and its rows, with faults of the bars applied."""
+        page = self.library.page(scene.market, scene.window)
+        if faults:
+            page = self._faulty(page, scene, faults)
+        return self.dialect.body(page, scene.window), page
+
+    def _faulty(self, page: Page, scene: Scene, faults: Sequence[Fault]) -> Page:
+        market, window = scene.market, scene.window
+        ts = page.ts
+        start_ms, stop_ms = (int(ts[0]), int(ts[-1]) + 1) if len(ts) else (0, 0)
+        bars = market.bars_until(window.step_ms, start_ms, stop_ms, window.now_ms)
+        for fault in faults:
+            bars = change_bars(bars, fault, scene)
+        return self.library.render(market, window, bars)
+
+    def scene(self, window: Window) -> Scene:
+        """Return the window with its market, under the market's canonical id."""
+        market = self.find(window.market)
+        if market.symbol.quote:
+            window = replace(window, market=self.dialect.market_id(market.symbol))
+        return Scene(market, window)
+
+    def _build(self, symbol: Symbol, options: MarketConfig) -> Market:
+        return Market(
+            symbol=symbol,
+            source=Files(options.files) if options.files else self._invented(symbol, options),
+            fills_quiet=self.dialect.fills_quiet,
+            silent=(*self._outages, *options.halts),
+            price_decimals=_price_decimals(options),
+            volume_decimals=8 if options.volume_decimals is None else options.volume_decimals,
+        )
+
+    def _invented(self, symbol: Symbol, options: MarketConfig) -> Source:
+        generated = Generated(
+            own=key(self._seed, self.dialect.name, symbol),
+            shared=key(self._seed, symbol.base),
+            listed_at=-(-options.listed_at // MINUTE_MS) * MINUTE_MS,
+            price=options.price,
+            volume=options.volume,
+            quiet=options.quiet,
+            price_decimals=_price_decimals(options),
+            volume_decimals=5 if options.volume_decimals is None else options.volume_decimals,
+        )
+        if options.delisted_at is None:
+            return generated
+        return replace(generated, delisted_at=options.delisted_at)
+
+
+def _price_decimals(options: MarketConfig) -> int:
+    if options.price_decimals is not None:
+        return options.price_decimals
+    digits = math.floor(math.log10(options.price)) + 1
+    return min(8, max(1, _SIGNIFICANT_DIGITS - digits))
+
+
+def _limiter(requests_per_second: float | None, budget: Budget) -> SlidingWindow | None:
+    if requests_per_second is None:
+        return SlidingWindow(budget)
+    if requests_per_second == 0:
+        return None
+    capacity = max(1.0, requests_per_second)
+    return SlidingWindow(Budget(capacity, capacity / requests_per_second))
+
+
+def _body(path: str, file: Path) -> bytes:
+    """Return a recorded body: the file, or the line of a recording whose URL has this path."""
+    if file.suffix != _RECORDING:
+        return file.read_bytes()
+    for line in file.read_bytes().splitlines():
+        url, _, rest = line.partition(b" -> ")
+        if urlsplit(url.decode()).path == path:
+            return rest.partition(b": ")[2]
+    raise ValueError(f"{file} holds no answer of {path}")

@@ -1,0 +1,117 @@
+"""One market of one exchange: its name, and its bars at any step.
+
+A market cuts its source to its life, removes the minutes in which the venue was silent, and, for
+exchanges that publish quiet minutes, fills those in. All times are UTC milliseconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from venue.bars import (
+    DAY_MS,
+    MINUTE_MS,
+    Bars,
+    Source,
+    aggregate,
+    fill_quiet,
+    join,
+    partial,
+    without,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PERPETUAL = "PERP"
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """A market's name in the venue's own configuration: `BTC-USD`, or `BTC-USDT-PERP`."""
+
+    base: str
+    quote: str
+    perpetual: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Symbol:
+        """Read `BASE-QUOTE` or `BASE-QUOTE-PERP`; ValueError for anything else."""
+        base, _, rest = text.partition("-")
+        quote, _, kind = rest.partition("-")
+        if not base or not quote or kind not in {"", _PERPETUAL}:
+            raise ValueError(f"{text!r} is not a symbol: write BASE-QUOTE or BASE-QUOTE-PERP")
+        return cls(base, quote, kind == _PERPETUAL)
+
+    def __str__(self) -> str:
+        return f"{self.base}-{self.quote}" + (f"-{_PERPETUAL}" if self.perpetual else "")
+
+
+@dataclass(frozen=True)
+class Market:
+    """A symbol with its source and habits.
+
+    `silent` are half-open ranges in which the venue published nothing at all (outages, halts), not
+    even flat bars. `fills_quiet` is the exchange's habit of a zero-volume bar for a minute without
+    a trade. The decimals are the market's tick and lot.
+    """
+
+    symbol: Symbol
+    source: Source
+    fills_quiet: bool
+    silent: tuple[tuple[int, int], ...] = ()
+    price_decimals: int = 2
+    volume_decimals: int = 8
+
+    @property
+    def listed_at(self) -> int:
+        """Start of the first minute that can hold a bar."""
+        return self.source.span[0]
+
+    def minutes(self, start_ms: int, stop_ms: int) -> Bars:
+        """Return the published minutes with start <= ts < stop, as if all were over."""
+        first, end = self.source.span
+        start_ms, stop_ms = max(start_ms, first), min(stop_ms, end)
+        start_ms = -(-start_ms // MINUTE_MS) * MINUTE_MS
+        bars = self.source.bars(start_ms, stop_ms)
+        if self.fills_quiet and start_ms < stop_ms:
+            bars = fill_quiet(bars, start_ms, stop_ms, self._last_close(start_ms))
+        return without(bars, self.silent)
+
+    def bars(self, step_ms: int, start_ms: int, stop_ms: int) -> Bars:
+        """Return the bars of a step whose start lies in [start, stop), as if all were over."""
+        if step_ms == MINUTE_MS:
+            return self.minutes(start_ms, stop_ms)
+        first = -(-start_ms // step_ms) * step_ms
+        return aggregate(self.minutes(first, -(-stop_ms // step_ms) * step_ms), step_ms)
+
+    def bars_until(self, step_ms: int, start_ms: int, stop_ms: int, now_ms: int) -> Bars:
+        """Return the bars of [start, stop) as they look now, the forming one included."""
+        forming_ms = now_ms // step_ms * step_ms
+        final = self.bars(step_ms, start_ms, min(stop_ms, forming_ms))
+        if not start_ms <= forming_ms < stop_ms:
+            return final
+        return join([final, self.forming(step_ms, now_ms)])
+
+    def forming(self, step_ms: int, now_ms: int) -> Bars:
+        """Return the bar in progress, with what has happened up to now; no row if nothing has."""
+        start_ms, minute_ms = (now_ms // step * step for step in (step_ms, MINUTE_MS))
+        current = self.minutes(minute_ms, minute_ms + MINUTE_MS)
+        if len(current):
+            current = partial(current, (now_ms - minute_ms) / MINUTE_MS)
+        return aggregate(join([self.minutes(start_ms, minute_ms), current]), step_ms)
+
+    def _last_close(self, before_ms: int) -> int | None:
+        for bars in self._backwards(before_ms):
+            if len(bars):
+                return int(bars.close[-1])
+        return None
+
+    def _backwards(self, before_ms: int) -> Iterator[Bars]:
+        """Yield earlier and earlier stretches, longer each time, down to the listing."""
+        length = 60 * MINUTE_MS
+        while before_ms > self.listed_at:
+            start_ms = max(self.listed_at, before_ms - length)
+            yield self.source.bars(start_ms, before_ms)
+            before_ms, length = start_ms, min(length * 8, 64 * DAY_MS)

@@ -1,0 +1,152 @@
+"""The whole venue without its sockets: from path and parameters to an answer."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from venue.bars import MINUTE_MS, UNIT
+from venue.clock import Clock
+from venue.dialects.base import Answer, Refused
+from venue.exchange import Exchange
+from venue.faults import WIRE_KINDS, Fault, Faults, Target
+from venue.journal import Entry, Journal
+from venue.mischief import BAR_KINDS, ROW_KINDS, Scene, spoil_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from venue.config import VenueConfig
+
+_CDN_PAGE = b"<html><head><title>502 Bad Gateway</title></head><body>cloudflare</body></html>"
+_UNKNOWN = Answer(b'{"error":"no such exchange"}', status=404)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer, and the faults that are still to be done to it on its way out."""
+
+    answer: Answer
+    faults: Sequence[Fault] = ()
+
+
+class Venue:
+    """All exchanges with one clock, one list of faults and one journal."""
+
+    def __init__(self, config: VenueConfig) -> None:
+        self.clock = Clock(config.now, config.speed)
+        self.faults = Faults()
+        self.journal = Journal()
+        self.exchanges = {
+            name: Exchange(name, section, config.seed) for name, section in config.exchanges.items()
+        }
+
+    def reply(self, name: str, path: str, query: Mapping[str, str]) -> Reply:
+        """Answer one request to one exchange and write it into the journal."""
+        exchange = self.exchanges.get(name)
+        if exchange is None:
+            return Reply(_UNKNOWN)
+        call = _Call(self, name, exchange, path, query)
+        try:
+            reply = call.reply()
+        except Refused as refused:
+            reply = Reply(refused.answer)
+        self.journal.write(call.entry(reply))
+        return reply
+
+    def truth(self, exchange: str, symbol: str, start_ms: int, stop_ms: int) -> dict[str, Any]:
+        """Return what a perfect download of [start, stop) holds now: the minutes that are over.
+
+        Prices and volumes are floats, the nearest to the published decimals. KeyError for an
+        exchange or symbol that is not configured.
+        """
+        market = self.exchanges[exchange].market(symbol)
+        over_ms = self.clock.now_ms() // MINUTE_MS * MINUTE_MS
+        bars = market.minutes(start_ms, min(stop_ms, over_ms))
+        numbers = ("open", "high", "low", "close", "volume")
+        columns = {name: (getattr(bars, name) / UNIT).tolist() for name in numbers}
+        return {"ts": bars.ts.tolist(), **columns}
+
+
+class _Call:
+    """One request on its way through limits, faults and dialect."""
+
+    def __init__(
+        self, venue: Venue, name: str, exchange: Exchange, path: str, query: Mapping[str, str]
+    ) -> None:
+        self._venue, self._name, self._exchange = venue, name, exchange
+        self._path, self._query = path, query
+        self._now_ms = venue.clock.now_ms()
+        self._scene: Scene | None = None
+        self._faults: Sequence[Fault] = ()
+        self._rows = 0
+
+    def reply(self) -> Reply:
+        """Return the answer; Refused if the exchange says no."""
+        window = self._exchange.dialect.window(self._path, self._query, self._now_ms)
+        if window is not None:
+            self._scene = self._exchange.scene(window)
+        headers = self._exchange.check_limit(self._path)
+        faults = self._faults = self._venue.faults.hit(self._target())
+        answer = _replaced(faults, self._exchange)
+        if answer is None:
+            answer = self._true_answer(faults)
+        wire = [fault for fault in faults if fault.kind in WIRE_KINDS]
+        return Reply(replace(answer, headers={**answer.headers, **headers}), wire)
+
+    def entry(self, reply: Reply) -> Entry:
+        """Describe the request for the journal."""
+        window = self._scene.window if self._scene else None
+        return Entry(
+            time=int(time.time() * 1000),
+            exchange=self._name,
+            endpoint=self._path,
+            symbol=str(self._scene.market.symbol) if self._scene else None,
+            start=window.start_ms if window else None,
+            stop=window.stop_ms if window else None,
+            limit=window.limit if window else None,
+            status=reply.answer.status,
+            rows=self._rows,
+            faults=tuple(fault.kind for fault in self._faults),
+        )
+
+    def _target(self) -> Target:
+        if self._scene is None:
+            return Target(self._name)
+        window = self._scene.window
+        symbol = str(self._scene.market.symbol)
+        return Target(self._name, symbol, window.start_ms, window.stop_ms)
+
+    def _true_answer(self, faults: Sequence[Fault]) -> Answer:
+        """Return what the exchange says, with the faults of bars and rows in it."""
+        if self._scene is None:
+            return self._exchange.other(self._path, self._query, self._now_ms)
+        of_bars = [fault for fault in faults if fault.kind in BAR_KINDS]
+        body, page = self._exchange.candles(self._scene, of_bars)
+        self._rows = len(page)
+        for fault in faults:
+            if fault.kind in ROW_KINDS:
+                document = orjson.loads(body)
+                spoil_rows(document, fault, self._exchange.dialect)
+                body = orjson.dumps(document)
+        return Answer(body)
+
+
+def _replaced(faults: Sequence[Fault], exchange: Exchange) -> Answer | None:
+    """Return the answer that a fault sends instead of the true one."""
+    dialect = exchange.dialect
+    for fault in faults:
+        if fault.kind == "rate_limit":
+            return dialect.limited(fault.retry_after)
+        if fault.kind == "ban":
+            return dialect.banned(fault.retry_after)
+        if fault.kind == "server_error":
+            return Answer(_CDN_PAGE, 502, "text/html")
+        if fault.kind == "not_json":
+            return Answer(_CDN_PAGE, 200, "text/html")
+        if fault.kind == "empty_object":
+            return Answer(b"{}")
+    return None
