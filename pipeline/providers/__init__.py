@@ -1,1 +1,5 @@
 """Market-data providers: one protocol, one capability table, one error tree."""
+
+from pipeline.providers.registry import open_provider
+
+__all__ = ["open_provider"]

@@ -1,7 +1,7 @@
 """The one error tree of all providers.
 
-What belongs here: what can go wrong between asking a provider and having its answer, sorted by what is to
-be done about it. Each client translates its SDK's errors into these, in one place.
+What belongs here: what can go wrong between asking a provider and having its answer, sorted by what
+is to be done about it. Each client translates its SDK's errors into these, in one place.
 """
 
 from __future__ import annotations
@@ -68,6 +68,10 @@ class AuthenticationFailed(PermanentError):
 
 class UnknownSymbol(PermanentError):
     """The provider has no such market."""
+
+
+class RequestRefused(PermanentError):
+    """The provider understood the question and will not answer it (400, 404, 422 and the like)."""
 
 
 class Unsupported(PermanentError):

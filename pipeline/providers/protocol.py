@@ -48,8 +48,9 @@ class FirstTrade:
 class BarProvider(Protocol):
     """A source of 1-minute bars.
 
-    Clients are safe to call from many threads. They wait for the provider's limits themselves, ask each
-    question once, and raise only errors of `pipeline.providers.errors`; asking again is the caller's business.
+    Clients are safe to call from many threads. They wait for the provider's limits themselves, ask
+    each question once, and raise only errors of `pipeline.providers.errors`; asking again is the
+    caller's business.
     """
 
     name: str
@@ -65,7 +66,7 @@ class BarProvider(Protocol):
         ...
 
     def find_market(self, symbol: str, asset_class: str) -> Market:
-        """Return the market that `symbol` (the provider's own or the client's common spelling) names.
+        """Return the market that `symbol` names, in the provider's own or the common spelling.
 
         Raises:
             UnknownSymbol: The provider has no such market of that asset class.
@@ -73,15 +74,15 @@ class BarProvider(Protocol):
         ...
 
     def first_trade(self, symbol: str, asset_class: str) -> FirstTrade | None:
-        """Return the first minute the provider has of the market; None when it cannot be found out."""
+        """Return the first minute of the market; None when it cannot be found out."""
         ...
 
     def fetch_bars(self, symbol: str, asset_class: str, window: Interval) -> pa.Table:
         """Ask once for the bars of `window`, at most `capabilities.bars_per_request` minutes long.
 
         Returns:
-            A table with `BAR_SCHEMA`, as delivered: rows the API documents to lie beyond what was asked are cut
-            off, everything else is left for the caller to judge.
+            A table with `BAR_SCHEMA`, as delivered: rows the API documents to lie beyond what was
+            asked are cut off, everything else is left for the caller to judge.
         """
         ...
 

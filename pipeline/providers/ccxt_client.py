@@ -1,0 +1,241 @@
+"""1-minute bars of any exchange that ccxt knows.
+
+What belongs here: `BarProvider` for ccxt, as the sum of its parts: what happens inside ccxt
+(`ccxt_session`), how rows become columns (`ccxt_rows`), which market a symbol names
+(`ccxt_markets`), what an error means (`ccxt_errors`) and how a first minute is found
+(`first_trade`).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.intervals import Interval, floor_minute
+from pipeline.providers import first_trade
+from pipeline.providers.capabilities import RateLimit, capabilities_for
+from pipeline.providers.ccxt_errors import translate
+from pipeline.providers.ccxt_markets import ASSET_CLASSES, MarketList, to_market
+from pipeline.providers.ccxt_rows import EXTRA_CELLS, Row, to_bars
+from pipeline.providers.ccxt_session import Watch, open_exchange, raw_candles
+from pipeline.providers.errors import MalformedAnswer, Unsupported
+from pipeline.providers.limiter import RateLimiter
+from pipeline.providers.protocol import FirstTrade, Market
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CcxtOptions:
+    """How a ccxt provider is configured.
+
+    Attributes:
+        exchange: ccxt's id of the exchange.
+        base_url: Replaces scheme and host of every address of the exchange (mirror, proxy); paths
+            are kept.
+        limit: Replaces the capability table's rate limit.
+        bars_per_request: Replaces the capability table's page size, in minutes.
+        asset_classes: What is listed; Binance's swaps and futures cost two requests more.
+        timeout_seconds: How long an answer may take to begin.
+    """
+
+    exchange: str
+    base_url: str | None = None
+    limit: RateLimit | None = None
+    bars_per_request: int | None = None
+    asset_classes: Collection[str] = ("crypto_spot",)
+    timeout_seconds: float = 30.0
+
+
+class CcxtProvider:
+    """A `BarProvider` for one exchange, without keys, safe to call from many threads.
+
+    Args:
+        name: The provider's name in the universe.
+        options: The configuration.
+        limiter: Shared by everything that sends to the exchange; one of its own if None.
+        clock: The present, an aware UTC datetime.
+
+    Raises:
+        Unsupported: ccxt cannot ask the exchange for 1-minute bars, or an asset class is none of
+            ccxt's.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        options: CcxtOptions,
+        *,
+        limiter: RateLimiter | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.name = name
+        try:
+            self.capabilities = capabilities_for(
+                options.exchange, options.limit, options.bars_per_request
+            )
+        except ValueError as error:
+            raise Unsupported(name, str(error)) from None
+        self._asset_classes = frozenset(options.asset_classes)
+        if unknown := self._asset_classes - set(ASSET_CLASSES.values()):
+            raise Unsupported(name, f"ccxt serves no {', '.join(sorted(unknown))}")
+        self._clock = clock
+        self._limiter = limiter or RateLimiter(self.capabilities.limit)
+        self._watch = Watch(name, self.capabilities, self._limiter)
+        self._exchange = open_exchange(
+            options.exchange,
+            self._watch,
+            base_url=options.base_url,
+            timeout_seconds=options.timeout_seconds,
+            types={kind for kind, name in ASSET_CLASSES.items() if name in self._asset_classes},
+        )
+        self._list: MarketList | None = None
+        self._loading = threading.Lock()
+
+    @property
+    def requests_sent(self) -> int:
+        """How many HTTP requests this client has sent so far."""
+        return self._watch.requests_sent
+
+    @property
+    def limiter(self) -> RateLimiter:
+        """What holds requests back; its `paused_for()` says how long the provider wants peace."""
+        return self._limiter
+
+    def markets(self) -> Sequence[Market]:
+        """Return the markets of the configured asset classes, as listed when first asked for.
+
+        Raises:
+            ProviderError: The list could not be had; the next call asks again.
+        """
+        listed = self._markets().markets
+        return [market for name in sorted(self._asset_classes) for market in listed[name]]
+
+    def find_market(self, symbol: str, asset_class: str) -> Market:
+        """Return the market that `symbol` names.
+
+        Args:
+            symbol: The provider's own id (`tBTCUSD`), ccxt's unified symbol (`BTC/USD`), or another
+                spelling of base and quote (`BTC-USD`) where only one market fits.
+            asset_class: What kind of market it is.
+
+        Raises:
+            UnknownSymbol: No market of that asset class fits, or several do.
+            Unsupported: The client was opened without that asset class.
+        """
+        return to_market(self._market(symbol, asset_class))
+
+    def first_trade(self, symbol: str, asset_class: str) -> FirstTrade | None:
+        """Return the first minute of the market; None if no answer about it can be believed."""
+        if self.capabilities.first_trade == "unknown":
+            return None
+        market = self._market(symbol, asset_class)
+
+        def ask(timeframe: Literal["1m", "1d"], window: Interval, limit: int) -> pa.Table:
+            return self._cut(self._ask(market, timeframe, window, limit), window)
+
+        now = floor_minute(self._clock())
+        found = None
+        if self.capabilities.first_trade == "earliest":
+            found = first_trade.from_the_beginning(ask, now)
+        return found or first_trade.by_daily_bars(ask, now, self.capabilities.bars_per_request)
+
+    def fetch_bars(self, symbol: str, asset_class: str, window: Interval) -> pa.Table:
+        """Ask once for the bars of `window`.
+
+        Args:
+            symbol: Any spelling that `find_market` takes.
+            asset_class: The market's asset class.
+            window: At most `capabilities.bars_per_request` minutes.
+
+        Returns:
+            A table with `BAR_SCHEMA` in the provider's own order. Later rows are cut off where the
+            API knows no end of a window; early, repeated and unbelievable rows are left in.
+
+        Raises:
+            ProviderError: There is no answer to this question. That the API's reach has moved past
+                the start of the window is a `MalformedAnswer`: plan again.
+            ValueError: The window is empty or too long.
+        """
+        longest = self.capabilities.bars_per_request
+        if not 0 < window.minutes <= longest:
+            raise ValueError(f"window {window} has not between 1 and {longest} minutes")
+        bars = self._ask(self._market(symbol, asset_class), "1m", window, window.minutes)
+        self._check_reach(bars, window)
+        return self._cut(bars, window)
+
+    def close(self) -> None:
+        """Give back connections."""
+        self._exchange.session.close()
+
+    def _ask(
+        self, market: dict[str, Any], timeframe: Literal["1m", "1d"], window: Interval, limit: int
+    ) -> pa.Table:
+        """Send one question and return the whole answer."""
+        start_ms, end_ms = (int(bound.timestamp()) * 1000 for bound in (window.start, window.end))
+        # One millisecond less than the end means the same whether an API counts its end in or not.
+        params = {"until": end_ms - 1} if self.capabilities.ends_window else {}
+        exchanged = self._watch.begin(self.capabilities.request_weight)
+
+        def parse_row(row: Row) -> Sequence[Any]:
+            parsed: Sequence[Any] = self._exchange.parse_ohlcv(row, market)
+            return parsed
+
+        try:
+            returned = self._exchange.fetch_ohlcv(
+                market["symbol"], timeframe, start_ms, limit, params
+            )
+            rows = raw_candles(self._exchange, exchanged, returned)
+            if exchanged.rows is None:
+                return to_bars(rows, list)
+            return to_bars(rows, parse_row, EXTRA_CELLS.get(self._exchange.id))
+        except Exception as error:
+            raise translate(self.name, error) from error
+
+    def _cut(self, bars: pa.Table, window: Interval) -> pa.Table:
+        """Cut off what lies after the window, where the API cannot be told its end."""
+        if self.capabilities.ends_window:
+            return bars
+        early = pc.less(bars["ts"], pa.scalar(window.end, bars["ts"].type))
+        return bars.filter(pc.fill_null(early, fill_value=True))
+
+    def _check_reach(self, bars: pa.Table, window: Interval) -> None:
+        """Refuse a full answer that begins late: what is before it was cut off, not answered."""
+        reach = self.capabilities.history_minutes
+        if reach is not None and len(bars) >= reach and pc.min(bars["ts"]).as_py() > window.start:
+            first = pc.min(bars["ts"]).as_py()
+            raise MalformedAnswer(
+                self.name,
+                f"asked for {window}, but its history begins at {first:%Y-%m-%d %H:%M} now",
+            )
+
+    def _market(self, symbol: str, asset_class: str) -> dict[str, Any]:
+        if asset_class not in self._asset_classes:
+            opened = ", ".join(sorted(self._asset_classes))
+            raise Unsupported(self.name, f"opened for {opened} and not for {asset_class}")
+        return self._markets().find(symbol, asset_class)
+
+    def _markets(self) -> MarketList:
+        with self._loading:
+            if self._list is None:
+                self._list = self._load_markets()
+            return self._list
+
+    def _load_markets(self) -> MarketList:
+        exchanged = self._watch.begin(self.capabilities.list_weight)
+        try:
+            listed = MarketList(self.name, self._exchange.load_markets(reload=True).values())
+        except Exception as error:
+            raise translate(self.name, error) from error
+        # ccxt swallows some errors (Coinbase's second list): a list with a hole would make markets
+        # unknown.
+        for failure in exchanged.failures:
+            if failure.retryable:
+                raise failure
+        if not any(listed.markets[name] for name in self._asset_classes):
+            raise MalformedAnswer(self.name, "the market list is empty")
+        return listed

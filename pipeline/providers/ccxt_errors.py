@@ -1,0 +1,144 @@
+"""From ccxt's exceptions to the error tree of all providers: the one place where it is decided.
+
+ccxt's own tree does not say what is to be done. Rate limits are network errors there, a web
+application firewall's 403 is "not available", an unknown symbol may arrive with status 500
+(Bitfinex) and a plain `ExchangeError` may be anything. So both its class and the HTTP status below
+it are looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any, Final
+
+import requests
+
+from pipeline.providers.errors import (
+    AuthenticationFailed,
+    MalformedAnswer,
+    ProviderError,
+    ProviderUnavailable,
+    RateLimited,
+    RequestRefused,
+    RequestTimedOut,
+    UnknownSymbol,
+    Unsupported,
+)
+
+_LONGEST_MESSAGE: Final = 200
+_TEAPOT: Final = 418  # Binance: banned for going on after 429
+_TOO_MANY: Final = frozenset({HTTPStatus.TOO_MANY_REQUESTS, _TEAPOT})
+_ELSEWHERE: Final = HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS
+_PASSING: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.FORBIDDEN})
+"""4xx that pass: by a 403 without a reason, firewalls turn a keyless client away for a while."""
+
+_BY_CLASS: Final[tuple[tuple[str, type[ProviderError]], ...]] = (
+    ("BadSymbol", UnknownSymbol),
+    ("AuthenticationError", AuthenticationFailed),
+    ("NotSupported", Unsupported),
+    ("RestrictedLocation", Unsupported),
+    ("BadRequest", RequestRefused),
+    ("ArgumentsRequired", RequestRefused),
+    ("BadResponse", MalformedAnswer),
+)
+"""ccxt's classes that mean the same whatever the status; a subclass counts as its parent."""
+
+_FIXES: Final[dict[type[ProviderError], str]] = {
+    UnknownSymbol: "look the symbol up in the provider's market list",
+    AuthenticationFailed: "check the keys, or that the endpoint is public",
+    Unsupported: "choose another provider, or a base_url that may be used from here",
+    RequestRefused: "check bars_per_request and base_url in the universe",
+}
+
+
+def translate(provider: str, error: Exception) -> ProviderError:
+    """Return what an exception out of ccxt means for the caller.
+
+    Args:
+        provider: The provider's name in the universe.
+        error: What ccxt raised. An error that is already ours is returned as it is.
+    """
+    if isinstance(error, ProviderError):
+        return error
+    what = _shortened(error)
+    response = _response_below(error)
+    kind = _kind(error, None if response is None else response.status_code)
+    if kind is RateLimited:
+        header = None if response is None else response.headers.get("Retry-After")
+        return RateLimited(provider, what, retry_after=parse_retry_after(header))
+    return kind(provider, what, _FIXES.get(kind, ""))
+
+
+def parse_retry_after(header: str | None) -> timedelta | None:
+    """Read a Retry-After header, seconds or an HTTP date; None if it is missing or says nothing.
+
+    A date that has passed is no wait at all; fractions are rounded up to a second.
+    """
+    if header is None:
+        return None
+    text = header.strip()
+    try:
+        if text.replace(".", "", 1).isdigit():
+            return timedelta(seconds=-(-float(text) // 1))
+        moment = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    seconds = (moment - datetime.now(UTC)).total_seconds()
+    return timedelta(seconds=max(0.0, -(-seconds // 1)))
+
+
+def _kind(error: Exception, status: int | None) -> type[ProviderError]:
+    classes = {ancestor.__name__ for ancestor in type(error).__mro__}
+    if status in _TOO_MANY or not classes.isdisjoint({"RateLimitExceeded", "DDoSProtection"}):
+        return RateLimited
+    for name, kind in _BY_CLASS:
+        if name in classes:
+            return kind
+    if status is not None and status >= HTTPStatus.BAD_REQUEST:
+        return _by_status(status)
+    if "RequestTimeout" in classes:
+        return RequestTimedOut
+    if "OperationFailed" in classes or _never_answered(error):
+        return ProviderUnavailable
+    # What is left came with status 200: an error body that ccxt knows no name for, or a shape that
+    # its parser tripped over. Asking again is safe; calling it final could leave minutes unasked
+    # for ever.
+    return MalformedAnswer
+
+
+def _by_status(status: int) -> type[ProviderError]:
+    if status == _ELSEWHERE:
+        return Unsupported
+    if status in _PASSING or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return ProviderUnavailable
+    return RequestRefused
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _response_below(error: Exception) -> Any:  # noqa: ANN401 - requests types it so itself
+    """Return the HTTP answer that led to the error; None if it was not an HTTP error."""
+    for link in _chain(error):
+        if isinstance(link, requests.HTTPError) and link.response is not None:
+            return link.response
+    return None
+
+
+def _never_answered(error: Exception) -> bool:
+    """Return whether the connection failed: ccxt makes exchange errors of TLS failures."""
+    return any(isinstance(link, requests.RequestException) for link in _chain(error))
+
+
+def _shortened(error: Exception) -> str:
+    """Return the message in one line without the body's tail."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= _LONGEST_MESSAGE else text[: _LONGEST_MESSAGE - 3] + "..."

@@ -1,0 +1,57 @@
+"""The one place that knows which class serves which kind of client."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from pipeline.providers.capabilities import RateLimit, capabilities_for
+from pipeline.providers.errors import Unsupported
+from pipeline.providers.limiter import shared_limiter
+from pipeline.providers.protocol import BarProvider
+
+
+def open_provider(
+    name: str,
+    *,
+    client: str,
+    exchange: str | None = None,
+    base_url: str | None = None,
+    limit: RateLimit | None = None,
+    bars_per_request: int | None = None,
+    asset_classes: Collection[str] = ("crypto_spot",),
+) -> BarProvider:
+    """Return a client for a configured provider. Nothing is sent yet.
+
+    All clients that this process opens under one name share one rate limiter.
+
+    Args:
+        name: The provider's name in the universe.
+        client: The kind of client: `ccxt`.
+        exchange: ccxt's id of the exchange; the name if None.
+        base_url: Replaces scheme and host of the provider's addresses.
+        limit: Replaces the provider's rate limit.
+        bars_per_request: Replaces the provider's page size, in minutes.
+        asset_classes: What the universe wants of the provider.
+
+    Raises:
+        Unsupported: There is no such client, or it cannot serve this.
+    """
+    if client != "ccxt":
+        raise Unsupported(name, f"no client is called {client!r}", "choose ccxt")
+    from pipeline.providers.ccxt_client import (
+        CcxtOptions,
+        CcxtProvider,
+    )
+
+    options = CcxtOptions(
+        exchange=exchange or name,
+        base_url=base_url,
+        limit=limit,
+        bars_per_request=bars_per_request,
+        asset_classes=asset_classes,
+    )
+    try:
+        capabilities = capabilities_for(options.exchange, limit, bars_per_request)
+    except ValueError as error:
+        raise Unsupported(name, str(error)) from None
+    return CcxtProvider(name, options, limiter=shared_limiter(name, capabilities.limit))
