@@ -23,7 +23,7 @@ class SettingsError(ValueError):
 def _absolute(value: object) -> Path:
     text = str(value).strip()
     if not text:
-        raise ValueError("is blank; set it to a folder, or remove it")
+        raise ValueError("is blank; set it to a path, or remove it")
     if text.startswith("~") and os.environ.get("HOME", "set") == "":
         raise ValueError("needs your home folder, but HOME is empty; set it to an absolute path")
     try:

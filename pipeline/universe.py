@@ -40,7 +40,7 @@ def _none_is_empty(value: object) -> object:
 
 
 def _closed(schema: dict[str, Any]) -> None:
-    """Say what pydantic leaves out: names of no pattern are refused, an empty mapping may be blank."""
+    """Say what pydantic leaves out: no names but those of the pattern; blank means empty."""
     schema |= {"additionalProperties": False, "type": ["object", "null"]}
 
 

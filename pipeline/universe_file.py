@@ -55,7 +55,9 @@ class UniverseError(ValueError):
 
     def __init__(self, file: Path, problems: Iterable[Problem]) -> None:
         self.file = file
-        self.problems = tuple(sorted(set(problems), key=lambda p: (p.line or 0, dotted(p.path))))
+        self.problems = tuple(
+            sorted(set(problems), key=lambda p: (p.line or 0, dotted(p.path), p.text))
+        )
         super().__init__("\n".join(problem.describe(file) for problem in self.problems))
 
 
@@ -254,6 +256,7 @@ _WRONG = {
     "int_parsing": "must be a whole number, not {}; write digits only",
     "float_type": "must be a number, not {}; write digits only",
     "float_parsing": "must be a number, not {}; write digits only",
+    "finite_number": "must be a number, not {}; write digits only",
     "greater_than": "must be more than 0, not {}; write a positive number",
     "string_too_short": "is blank; write the value after the colon",
 }
