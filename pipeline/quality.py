@@ -47,10 +47,10 @@ def bar_rules() -> pandera.DataFrameSchema:
     import pandera.pandas as pandera
 
     finite = pandera.Check(lambda value: value.abs() < math.inf, name="finite")
-    positive = pandera.Check.gt(0, name="positive")
+    positive = pandera.Check(lambda value: value > 0, name="positive")
     price = pandera.Column(float, [finite, positive])
     amount = pandera.Column(
-        float, [finite, pandera.Check.ge(0, name="not_negative")], nullable=True
+        float, [finite, pandera.Check(lambda value: value >= 0, name="not_negative")], nullable=True
     )
     return pandera.DataFrameSchema(
         {
@@ -99,6 +99,9 @@ def sift(bars: pa.Table) -> tuple[pa.Table, list[RefusedBar]]:
         bar_rules().validate(frame[~repeated], lazy=True)
     except SchemaErrors as errors:
         cases = errors.failure_cases.dropna(subset=["index"])
+        # A broken column says more than the comparison of columns that it spoils: "Column" sorts
+        # before "DataFrameSchema".
+        cases = cases.sort_values("schema_context", kind="stable")
         for index, column, check in zip(
             cases["index"], cases["column"], cases["check"], strict=True
         ):
@@ -123,4 +126,5 @@ def _frame(bars: pa.Table) -> pd.DataFrame:
     for field in list(BAR_SCHEMA)[1:]:
         values = bars[field.name].cast(pa.float64())
         columns.append(pc.if_else(pc.is_nan(values), math.inf, values))
-    return pa.table(columns, names=BAR_SCHEMA.names).to_pandas()
+    frame: pd.DataFrame = pa.table(columns, names=BAR_SCHEMA.names).to_pandas()
+    return frame

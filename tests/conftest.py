@@ -1,0 +1,84 @@
+"""Fixtures that all tests share: one real PostgreSQL and one venue a test process."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from pipeline.store.database import Database
+from pipeline.store.migrate import migrate
+from pipeline.store.server import EmbeddedServer
+from venue import VenueProcess
+
+MARKET_DATA = Path(__file__).resolve().parents[2] / "shared" / "market-data"
+
+_numbers = count(1)
+# Tests throw their data away, so nothing has to reach the disk.
+_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[EmbeddedServer]:
+    """A PostgreSQL server for this test process."""
+    folder = Path(tempfile.mkdtemp(prefix="ml-"))
+    # The server's account has to reach it when the tests run as root.
+    folder.chmod(0o755)
+    server = EmbeddedServer(folder / "pg", settings=_FAST)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop("immediate")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def migrated_template(server: EmbeddedServer) -> str:
+    """Name of a migrated database that others are copied from."""
+    name = "migrated"
+    migrate(Database(server, server.url(name)))
+    return name
+
+
+@pytest.fixture
+def database(server: EmbeddedServer, migrated_template: str) -> Iterator[Database]:
+    """A migrated market database of the test's own."""
+    name = f"test_{next(_numbers)}"
+    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                sql.Identifier(name), sql.Identifier(migrated_template)
+            )
+        )
+        yield Database(server, server.url(name))
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def venue_process() -> Iterator[VenueProcess]:
+    """The venue with its default markets, shared; use `venue`, which gives it clean."""
+    with VenueProcess() as process:
+        yield process
+
+
+@pytest.fixture
+def venue(venue_process: VenueProcess) -> VenueProcess:
+    """The venue without faults and with no requests on record."""
+    venue_process.clear_faults()
+    venue_process.clear_requests()
+    return venue_process
+
+
+@pytest.fixture(scope="session")
+def market_data() -> Path:
+    """The folder of recorded market data; skips where it is absent."""
+    if not MARKET_DATA.is_dir():
+        pytest.skip(f"recorded market data is not at {MARKET_DATA}")
+    return MARKET_DATA
