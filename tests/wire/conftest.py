@@ -1,0 +1,103 @@
+"""Our own clients against the local venue, over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from pipeline.bars import BAR_SCHEMA
+from pipeline.intervals import Interval
+from pipeline.providers.capabilities import RateLimit
+from pipeline.providers.ccxt_client import CcxtOptions, CcxtProvider
+from venue import VenueProcess
+
+NOW = datetime(2024, 6, 1, 12, 0, 30, tzinfo=UTC)
+LISTED = datetime(2024, 3, 1, 9, 6, tzinfo=UTC)
+UNHURRIED = RateLimit(10_000, 1.0)
+EXCHANGES = ("binance", "bitfinex", "coinbase", "kraken")
+QUOTES = {"binance": "USDT"}
+
+_MARKETS = {
+    "BTC": {"listed_at": LISTED.isoformat(), "price": 60000, "quiet": 0.3},
+    "THIN": {"listed_at": LISTED.isoformat(), "price": 0.02, "quiet": 0.95},
+}
+
+
+def _exchange(name: str) -> dict[str, Any]:
+    quote = QUOTES.get(name, "USD")
+    markets = {f"{base}-{quote}": market for base, market in _MARKETS.items()}
+    if name in {"binance", "bitfinex"}:
+        markets["BTC-USDT-PERP"] = {**_MARKETS["BTC"], "volume_decimals": 3}
+    return {"requests_per_second": 0, "markets": markets}
+
+
+@pytest.fixture(scope="session")
+def wire_process() -> Iterator[VenueProcess]:
+    config = {
+        "now": NOW.isoformat(),
+        "speed": 0,
+        "exchanges": {name: _exchange(name) for name in EXCHANGES},
+    }
+    with VenueProcess(config) as running:
+        yield running
+
+
+@pytest.fixture
+def venue(wire_process: VenueProcess) -> VenueProcess:
+    """The venue without faults and without memory, at `NOW`."""
+    wire_process.clear_faults()
+    wire_process.clear_requests()
+    wire_process.set_clock(now=NOW.isoformat(), speed=0)
+    return wire_process
+
+
+Opener = Callable[..., CcxtProvider]
+
+
+@pytest.fixture
+def opened(venue: VenueProcess) -> Iterator[Opener]:
+    """A function from an exchange's name to a provider at the venue, with its markets listed."""
+    providers: list[CcxtProvider] = []
+
+    def open_at_venue(name: str, *, listed: bool = True, **options: Any) -> CcxtProvider:
+        host = options.pop("host", name)
+        options = {"limit": UNHURRIED, "timeout_seconds": 2.0, **options}
+        configured = CcxtOptions(exchange=name, base_url=f"{venue.url}/{host}", **options)
+        provider = CcxtProvider(name, configured, clock=lambda: NOW)
+        providers.append(provider)
+        if listed:
+            provider.markets()
+            venue.clear_requests()
+        return provider
+
+    yield open_at_venue
+    for provider in providers:
+        provider.close()
+
+
+def spelled(exchange: str, base: str = "BTC") -> str:
+    """Return the venue's own name of a market."""
+    return f"{base}-{QUOTES.get(exchange, 'USD')}"
+
+
+def recent(minutes: int, before: int = 60) -> Interval:
+    """Return a window that ends some minutes before the venue's present."""
+    end = NOW.replace(second=0) - timedelta(minutes=before)
+    return Interval(end - timedelta(minutes=minutes), end)
+
+
+def truth(venue: VenueProcess, exchange: str, symbol: str, window: Interval) -> pa.Table:
+    """Return what a perfect download holds, in order of time."""
+    start, end = (int(bound.timestamp()) * 1000 for bound in (window.start, window.end))
+    columns = venue.truth(exchange, symbol, start, end)
+    stamps = pa.array([ms * 1000 for ms in columns.pop("ts")], BAR_SCHEMA.field("ts").type)
+    return pa.table({"ts": stamps, **{k: pa.array(v, pa.float64()) for k, v in columns.items()}})
+
+
+def plain(bars: pa.Table) -> pa.Table:
+    """Return a provider's table without the optional columns, in order of time."""
+    return bars.drop_columns(["vwap", "trades"]).sort_by("ts")
