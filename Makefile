@@ -70,7 +70,8 @@ clean: ## Remove caches and the demo's data (.demo); .venv stays
 	@echo "clean"
 
 # An interrupted setup leaves no READY behind, and a broken .venv (its Python is gone, or too old) is
-# made anew. The caller's own uv and Python settings must not lead uv away from this .venv.
+# made anew. The caller's own uv and Python settings must not lead uv away from this .venv;
+# it trusts the certificates that the system trusts, as pip does (a company's proxy has its own).
 $(READY): pyproject.toml uv.lock
 	@command -v "$(PYTHON)" >/dev/null || { echo "Minute Ledger needs Python 3.11 or newer, and" \
 		"there is no $(PYTHON). Install it, or name another: make setup PYTHON=/path/to/python3" >&2; exit 1; }
@@ -81,7 +82,7 @@ $(READY): pyproject.toml uv.lock
 		"On Debian or Ubuntu: apt install python3-venv" >&2; exit 1; }; }
 	@echo "Installing what uv.lock names into .venv (some minutes the first time)"
 	@$(BIN)/python -m pip install --quiet --no-cache-dir --disable-pip-version-check "uv==$(UV_VERSION)"
-	@unset VIRTUAL_ENV UV_PYTHON; $(uv_cache) \
+	@unset VIRTUAL_ENV UV_PYTHON; $(uv_cache) UV_SYSTEM_CERTS=$${UV_SYSTEM_CERTS:-1} \
 		UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never \
 		$(BIN)/uv sync --locked --inexact --python $(BIN)/python $$([ -t 2 ] || echo --quiet)
 	@rm -f .venv/.ready-with-uv-* && touch $@
