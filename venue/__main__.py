@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 from pathlib import Path
 from typing import Annotated
@@ -28,7 +29,12 @@ def main(
     ] = None,
 ) -> None:
     """Answer as Bitfinex, Binance, Kraken and Coinbase do, on one local port."""
-    asyncio.run(_serve(Venue(config.load(configuration)), host, port, parent_pid))
+    try:
+        venue = Venue(config.load(configuration))
+    except (ValueError, TypeError, OSError) as error:
+        typer.echo(f"venue: the configuration is wrong: {error}", err=True)
+        raise typer.Exit(2) from None
+    asyncio.run(_serve(venue, host, port, parent_pid))
 
 
 async def _serve(venue: Venue, host: str, port: int, parent_pid: int | None) -> None:
@@ -45,7 +51,13 @@ async def _serve(venue: Venue, host: str, port: int, parent_pid: int | None) -> 
 
 
 def _alive(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 if __name__ == "__main__":

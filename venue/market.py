@@ -15,6 +15,7 @@ from venue.bars import (
     Bars,
     Source,
     aggregate,
+    empty,
     fill_quiet,
     join,
     partial,
@@ -74,8 +75,10 @@ class Market:
         first, end = self.source.span
         start_ms, stop_ms = max(start_ms, first), min(stop_ms, end)
         start_ms = -(-start_ms // MINUTE_MS) * MINUTE_MS
+        if start_ms >= stop_ms:
+            return empty()
         bars = self.source.bars(start_ms, stop_ms)
-        if self.fills_quiet and start_ms < stop_ms:
+        if self.fills_quiet:
             bars = fill_quiet(bars, start_ms, stop_ms, self._last_close(start_ms))
         return without(bars, self.silent)
 
