@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from venue.bars import MINUTE_MS
 from venue.config import MarketConfig
 from venue.dialects import DIALECTS
-from venue.dialects.base import Answer, Refused
+from venue.dialects.base import Answer, RefusedError
 from venue.files import Files
 from venue.generated import Generated, key
 from venue.limits import Budget, SlidingWindow
@@ -62,18 +62,18 @@ class Exchange:
         return self._markets[symbol]
 
     def find(self, market_id: str) -> Market:
-        """Return a market by the exchange's own id; Refused with the exchange's error."""
+        """Return a market by the exchange's own id; RefusedError with the exchange's error."""
         market = self._by_id.get(market_id)
         if market is None:
             name = b'"%s"' % self.dialect.listed_name(market_id).encode()
             if not any(name in body for body in self._recorded.values()):
-                raise Refused(self.dialect.unknown_symbol())
+                raise RefusedError(self.dialect.unknown_symbol())
             market = self._build(Symbol(market_id, ""), MarketConfig())
             self._by_id[market_id] = market
         return market
 
     def check_limit(self, path: str) -> Mapping[str, str]:
-        """Count a request and return the usage headers; Refused if it is over the limit."""
+        """Count a request and return the usage headers; RefusedError if it is over the limit."""
         if self._limit is None:
             return {}
         weight = self.dialect.weight(path) if self._weighted else 1
@@ -82,8 +82,8 @@ class Exchange:
             return self.dialect.usage_headers(self._limit.used)
         if self._limit.refused > _REFUSALS_BEFORE_BAN and self.dialect.ban_seconds:
             self._limit.shut(self.dialect.ban_seconds)
-            raise Refused(self.dialect.banned(max(wait, self.dialect.ban_seconds)))
-        raise Refused(self.dialect.limited(wait))
+            raise RefusedError(self.dialect.banned(max(wait, self.dialect.ban_seconds)))
+        raise RefusedError(self.dialect.limited(wait))
 
     def other(self, path: str, query: Mapping[str, str], now_ms: int) -> Answer:
         """Answer a request that is not for candles; 404 for an unknown path."""

@@ -1,7 +1,7 @@
 """From a question about a window to the rows of one page, quickly.
 
-Rows are rendered in blocks of a week of minutes and kept, within a bound, so that a page is mostly
-a slice of bytes. Faults that change bars take the slow way: the same rows, rendered once more.
+Rows are rendered in blocks of half a week of minutes and kept, within a bound, so that a page is
+mostly a slice of bytes. Faults that change bars take the slow way: the rows, rendered once more.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from venue.market import Market
     from venue.render import Lines
 
-_MINUTES_A_BLOCK = 10_080
+_MINUTES_A_BLOCK = 5_040
 _LONG_STEPS_A_BLOCK = 32  # a block of long steps reads many minutes: keep it from taking seconds
 _CACHE_BYTES = 96 * 2**20
 

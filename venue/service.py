@@ -10,7 +10,7 @@ import orjson
 
 from venue.bars import MINUTE_MS, UNIT
 from venue.clock import Clock
-from venue.dialects.base import Answer, Refused
+from venue.dialects.base import Answer, RefusedError
 from venue.exchange import Exchange
 from venue.faults import WIRE_KINDS, Fault, Faults, Target
 from venue.journal import Entry, Journal
@@ -52,7 +52,7 @@ class Venue:
         call = _Call(self, name, exchange, path, query)
         try:
             reply = call.reply()
-        except Refused as refused:
+        except RefusedError as refused:
             reply = Reply(refused.answer)
         self.journal.write(call.entry(reply))
         return reply
@@ -85,7 +85,7 @@ class _Call:
         self._rows = 0
 
     def reply(self) -> Reply:
-        """Return the answer; Refused if the exchange says no."""
+        """Return the answer; RefusedError if the exchange says no."""
         window = self._exchange.dialect.window(self._path, self._query, self._now_ms)
         if window is not None:
             self._scene = self._exchange.scene(window)

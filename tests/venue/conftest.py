@@ -13,6 +13,7 @@ from venue import VenueProcess
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+Ccxt = Any  # ccxt is untyped
 NOW = 1_717_243_230_000  # 2024-06-01T12:00:30Z, half a minute into the forming bar
 LISTED = 1_709_283_960_000  # 2024-03-01T09:06:00Z
 OUTAGE = (1_715_000_040_000, 1_715_003_640_000)

@@ -8,14 +8,13 @@ import ccxt
 import numpy as np
 import pytest
 
-from tests.venue.conftest import CONFIG, HALT, LISTED, NOW, OUTAGE
+from tests.venue.conftest import CONFIG, HALT, LISTED, NOW, OUTAGE, Ccxt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from venue import VenueProcess
 
-Ccxt = Any  # it is untyped
 MINUTE, DAY = 60_000, 86_400_000
 FORMING = NOW // MINUTE * MINUTE
 NAMES = list(CONFIG["exchanges"])

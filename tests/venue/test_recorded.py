@@ -11,6 +11,8 @@ import orjson
 import pytest
 
 from tests.venue import recordings
+from tests.venue.conftest import pointed_at
+from venue import VenueProcess
 from venue.bars import DAY_MS
 from venue.config import ExchangeConfig, MarketConfig, VenueConfig
 from venue.files import Files
@@ -167,6 +169,29 @@ def test_any_market_of_a_recorded_list_answers_candles() -> None:
     assert len(orjson.loads(ask(venue, "binance", "/api/v3/klines", **query))) == 3
     reply = venue.reply("binance", "/api/v3/klines", {**query, "symbol": "NOSUCH"})
     assert orjson.loads(reply.answer.body)["code"] == -1121
+
+
+def test_ccxt_loads_recorded_market_lists() -> None:
+    recorded = {
+        "binance": {"/api/v3/exchangeInfo": recordings.MARKET_LISTS / "BINANCE.0"},
+        "kraken": {"/0/public/AssetPairs": recordings.MARKET_LISTS / "KRAKEN.0"},
+    }
+    document = {
+        "exchanges": {
+            name: {
+                "requests_per_second": 0,
+                "recorded": {path: str(file) for path, file in bodies.items()},
+            }
+            for name, bodies in recorded.items()
+        }
+    }
+    with VenueProcess(document) as process:
+        binance = pointed_at(process.url, "binance")
+        assert len(binance.markets) > 1000
+        assert len(binance.fetch_ohlcv("LRC/BTC", "1m", None, 5)) == 5
+        kraken = pointed_at(process.url, "kraken")
+        assert len(kraken.markets) > 200
+        assert len(kraken.fetch_ohlcv("ETH/EUR", "1m")) == 721
 
 
 @pytest.mark.parametrize(

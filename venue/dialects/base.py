@@ -39,7 +39,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """Raised by a dialect to answer with the exchange's own error body."""
 
     def __init__(self, answer: Answer) -> None:
@@ -78,7 +78,7 @@ class Dialect(ABC):
     def window(self, path: str, query: Mapping[str, str], now_ms: int) -> Window | None:
         """Read a request for candles; None if the path asks for something else.
 
-        Raises Refused with the exchange's error body for parameters it would not take.
+        Raises RefusedError with the exchange's error body for parameters it would not take.
         """
 
     @abstractmethod
@@ -123,11 +123,11 @@ class Dialect(ABC):
 
 
 def whole(query: Mapping[str, str], name: str, refusal: Answer) -> int | None:
-    """Return an integer parameter, None if absent; Refused with `refusal` if it is not one."""
+    """Return an integer parameter, None if absent; RefusedError with `refusal` if it is not one."""
     text = query.get(name)
     if text is None:
         return None
     try:
         return int(float(text))
     except ValueError:
-        raise Refused(refusal) from None
+        raise RefusedError(refusal) from None

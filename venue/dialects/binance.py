@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import numpy as np
 
 from venue.bars import DAY_MS, MINUTE_MS, UNIT, Bars, Ints
-from venue.dialects.base import FOR_EVER_MS, HOUR_MS, Answer, Dialect, Json, Refused, answer, whole
+from venue.dialects.base import (
+    FOR_EVER_MS,
+    HOUR_MS,
+    Answer,
+    Dialect,
+    Json,
+    RefusedError,
+    answer,
+    whole,
+)
 from venue.limits import Budget
 from venue.pages import Page, Window
 from venue.render import Lines, Style, integer, lines, number
@@ -73,9 +82,9 @@ class Binance(Dialect):
         for name in ("symbol", "interval"):
             if name not in query:
                 text = f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed."
-                raise Refused(_error(-1102, text))
+                raise RefusedError(_error(-1102, text))
         if query["interval"] not in _STEPS:
-            raise Refused(_error(-1120, "Invalid interval."))
+            raise RefusedError(_error(-1120, "Invalid interval."))
         start, end, limit = (
             whole(query, name, _error(-1100, f"Illegal characters found in parameter '{name}'."))
             for name in ("startTime", "endTime", "limit")

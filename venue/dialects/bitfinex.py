@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import orjson
 
 from venue.bars import DAY_MS, MINUTE_MS, Bars
-from venue.dialects.base import HOUR_MS, Answer, Dialect, Json, Refused, answer, whole
+from venue.dialects.base import HOUR_MS, Answer, Dialect, Json, RefusedError, answer, whole
 from venue.limits import Budget
 from venue.pages import Page, Window
 from venue.render import Lines, Style, integer, lines, number
@@ -64,14 +64,14 @@ class Bitfinex(Dialect):
             return None
         timeframe, market, section = match.groups()
         if timeframe not in _STEPS:
-            raise Refused(_error(10020, "timeframe: invalid"))
+            raise RefusedError(_error(10020, "timeframe: invalid"))
         start, end, limit, sort = (
             whole(query, name, _error(10020, f"{name}: invalid"))
             for name in ("start", "end", "limit", "sort")
         )
         limit = 1 if section == "last" else _DEFAULT_ROWS if limit is None else limit
         if not 1 <= limit <= _MAX_ROWS:
-            raise Refused(_error(10020, "limit: invalid"))
+            raise RefusedError(_error(10020, "limit: invalid"))
         return Window(
             market=market,
             step_ms=_STEPS[timeframe],

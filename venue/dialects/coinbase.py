@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from venue.bars import DAY_MS, MINUTE_MS, Bars
-from venue.dialects.base import HOUR_MS, Answer, Dialect, Json, Refused, answer, whole
+from venue.dialects.base import HOUR_MS, Answer, Dialect, Json, RefusedError, answer, whole
 from venue.limits import Budget
 from venue.pages import Page, Window
 from venue.render import Lines, Style, integer, lines, number
@@ -68,14 +68,14 @@ class Coinbase(Dialect):
             return None
         step_ms = _STEPS.get(query.get("granularity", ""))
         if step_ms is None:
-            raise Refused(_error("INVALID_ARGUMENT", "granularity is not valid", 400))
+            raise RefusedError(_error("INVALID_ARGUMENT", "granularity is not valid", 400))
         invalid = _error("INVALID_ARGUMENT", "start and end must be unix timestamps", 400)
         start, end = whole(query, "start", invalid), whole(query, "end", invalid)
         if start is None or end is None:
-            raise Refused(invalid)
+            raise RefusedError(invalid)
         if (end - start) * 1000 >= _MAX_ROWS * step_ms:
             text = f"number of candles requested should be less than {_MAX_ROWS} "
-            raise Refused(_error("INVALID_ARGUMENT", text, 400))
+            raise RefusedError(_error("INVALID_ARGUMENT", text, 400))
         return Window(
             market=match[1],
             step_ms=step_ms,

@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 
 from venue.bars import MINUTE_MS, Bars
-from venue.dialects.base import FOR_EVER_MS, Answer, Dialect, Json, Refused, answer, whole
+from venue.dialects.base import FOR_EVER_MS, Answer, Dialect, Json, RefusedError, answer, whole
 from venue.limits import Budget
 from venue.pages import Page, Window
 from venue.render import Lines, Style, integer, lines, number
@@ -65,7 +65,7 @@ class Kraken(Dialect):
         interval = whole(query, "interval", invalid) or 1
         since = whole(query, "since", invalid)
         if interval not in _STEP_MINUTES:
-            raise Refused(_error("EGeneral:Invalid arguments:interval"))
+            raise RefusedError(_error("EGeneral:Invalid arguments:interval"))
         step_ms = interval * MINUTE_MS
         oldest_ms = (now_ms // step_ms - _COMMITTED) * step_ms
         return Window(
