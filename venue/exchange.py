@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from venue.bars import MINUTE_MS
+from venue.bars import DECIMALS, MINUTE_MS
 from venue.config import MarketConfig
 from venue.dialects import DIALECTS
 from venue.dialects.base import Answer, RefusedError
@@ -123,7 +123,9 @@ class Exchange:
             fills_quiet=self.dialect.fills_quiet,
             silent=(*self._outages, *options.halts),
             price_decimals=_price_decimals(options),
-            volume_decimals=8 if options.volume_decimals is None else options.volume_decimals,
+            volume_decimals=DECIMALS
+            if options.volume_decimals is None
+            else options.volume_decimals,
         )
 
     def _invented(self, symbol: Symbol, options: MarketConfig) -> Source:
@@ -145,6 +147,8 @@ class Exchange:
 def _price_decimals(options: MarketConfig) -> int:
     if options.price_decimals is not None:
         return options.price_decimals
+    if options.files:
+        return DECIMALS  # cut no digit of what was recorded
     digits = math.floor(math.log10(options.price)) + 1
     return min(8, max(1, _SIGNIFICANT_DIGITS - digits))
 

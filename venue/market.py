@@ -30,7 +30,10 @@ _PERPETUAL = "PERP"
 
 @dataclass(frozen=True)
 class Symbol:
-    """A market's name in the venue's own configuration: `BTC-USD`, or `BTC-USDT-PERP`."""
+    """A market's name in the venue's own configuration: `BTC-USD`, or `BTC-USDT-PERP`.
+
+    A market known only from a recorded list has the exchange's id for a base, and no quote.
+    """
 
     base: str
     quote: str
@@ -46,7 +49,8 @@ class Symbol:
         return cls(base, quote, kind == _PERPETUAL)
 
     def __str__(self) -> str:
-        return f"{self.base}-{self.quote}" + (f"-{_PERPETUAL}" if self.perpetual else "")
+        kind = _PERPETUAL if self.perpetual else ""
+        return "-".join(filter(None, (self.base, self.quote, kind)))
 
 
 @dataclass(frozen=True)

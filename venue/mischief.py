@@ -45,14 +45,16 @@ def _prelisting_garbage(bars: Bars, fault: Fault, scene: Scene) -> Bars:
 
 
 def _outside_window(bars: Bars, fault: Fault, scene: Scene) -> Bars:
-    """Add the five bars before and the five after those asked for."""
+    """Add the five bars before and the five after those asked for, as far as there are any."""
     del fault
     if not len(bars):
         return bars
-    step_ms, edge = scene.window.step_ms, _EXTRA_STEPS * scene.window.step_ms
+    step_ms, now_ms = scene.window.step_ms, scene.window.now_ms
     first, after = int(bars.ts[0]), int(bars.ts[-1]) + step_ms
-    before = scene.market.bars(step_ms, first - edge, first)
-    return join([before, bars, scene.market.bars(step_ms, after, after + edge)])
+    edge = _EXTRA_STEPS * step_ms
+    before = scene.market.bars_until(step_ms, first - edge, first, now_ms)
+    behind = scene.market.bars_until(step_ms, after, after + edge, now_ms)
+    return join([before, bars, behind])
 
 
 def _duplicates(bars: Bars, fault: Fault, scene: Scene) -> Bars:

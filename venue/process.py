@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlencode, urlsplit
 
 import orjson
-import yaml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,8 +30,9 @@ class VenueError(RuntimeError):
 class VenueProcess:
     """Starts `python -m venue` on a free port, waits until it listens, and stops it at the end.
 
-    `config` is a path, or a document in the shape of the YAML (see `venue.config`), or None for the
-    built-in default. The process ends with ours even if ours is killed.
+    `config` is a path, or a document in the shape of the YAML (see `venue.config`) with absolute
+    paths of files, or None for the built-in default. The process ends with ours even if ours is
+    killed.
     """
 
     def __init__(self, config: Path | Mapping[str, Any] | None = None, port: int = 0) -> None:
@@ -142,5 +142,5 @@ class VenueProcess:
         if isinstance(self._config, Path):
             return self._config.resolve()
         path = folder / "venue.yaml"
-        path.write_text(yaml.safe_dump(self._config))
+        path.write_bytes(orjson.dumps(self._config, default=str))  # JSON is YAML
         return path

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 Words = npt.NDArray[np.uint32]
-Field = list[npt.NDArray[np.uint32] | npt.NDArray[np.uint8]]
+Column = npt.NDArray[np.uint32] | npt.NDArray[np.uint8]
+Field = list[Column]
 """The columns of a field from left to right: words of four characters, or single characters."""
 
 _NOTHING = "\0"
@@ -138,14 +139,14 @@ def lines(ts: Ints, parts: Sequence[bytes | Field]) -> Lines:
     closing bracket, by which the rows are told apart.
     """
     template = bytearray()
-    columns: dict[int, npt.NDArray[np.uint32] | npt.NDArray[np.uint8]] = {}
+    columns: dict[int, Column] = {}
     for part in [*parts, b","]:
-        for column in [part] if isinstance(part, bytes) else part:
-            if isinstance(column, bytes):
-                template += column
-            else:
-                columns[len(template)] = column
-                template += bytes(column.itemsize)
+        if isinstance(part, bytes):
+            template += part
+            continue
+        for column in part:
+            columns[len(template)] = column
+            template += bytes(column.itemsize)
     chars = np.tile(np.frombuffer(template, np.uint8), (len(ts), 1))
     record = {
         "names": [str(offset) for offset in columns],

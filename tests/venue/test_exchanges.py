@@ -172,6 +172,21 @@ def test_daily_candles_start_on_the_day_of_the_listing(
     assert rows[0][5] == pytest.approx(sum(row[5] for row in minutes))
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("timeframe", "step"), [("5m", 5 * MINUTE), ("1h", 60 * MINUTE)])
+def test_longer_candles_are_made_of_the_minutes(
+    name: str, timeframe: str, step: int, client: Callable[[str], Any], venue: VenueProcess
+) -> None:
+    start = NOW // step * step - 20 * step
+    params = {} if name == "kraken" else {"until": start + 10 * step - 1}
+    rows = client(name).fetch_ohlcv(BTC[name][1], timeframe, start, 10, params)
+    assert [row[0] for row in rows] == list(range(start, start + 10 * step, step))
+    for row in rows:
+        minutes = rows_of(venue.truth(name, BTC[name][0], row[0], row[0] + step))
+        assert (row[1], row[4]) == (minutes[0][1], minutes[-1][4])
+        assert row[5] == pytest.approx(sum(minute[5] for minute in minutes))
+
+
 def test_a_swap_is_another_market_than_its_spot(client: Callable[[str], Any]) -> None:
     exchange = client("binance")
     spot = exchange.fetch_ohlcv("BTC/USDT", "1m", LISTED, 10)

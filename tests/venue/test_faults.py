@@ -109,7 +109,8 @@ def test_ccxt_takes_a_spoiled_document_for_an_empty_answer(
     if kind == "empty_object":
         assert text == "{}"
     else:
-        pytest.raises(orjson.JSONDecodeError, orjson.loads, text)
+        with pytest.raises(orjson.JSONDecodeError):
+            orjson.loads(text)
 
 
 def test_binance_bans_with_418_and_says_for_how_long(venue: VenueProcess) -> None:

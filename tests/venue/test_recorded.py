@@ -180,7 +180,7 @@ def test_ccxt_loads_recorded_market_lists() -> None:
         "exchanges": {
             name: {
                 "requests_per_second": 0,
-                "recorded": {path: str(file) for path, file in bodies.items()},
+                "recorded": bodies,
             }
             for name, bodies in recorded.items()
         }
