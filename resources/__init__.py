@@ -1,1 +1,1 @@
-"""Dagster resources that hand out plain domain objects."""
+"""What assets and sensors share: resources that hand out plain domain objects, and partitions."""

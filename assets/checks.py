@@ -1,0 +1,68 @@
+"""Asset checks that ride along with a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from assets.downloading import CellOutcome
+
+MINUTES_ADD_UP = "minutes_add_up"
+_SHOWN = 20
+
+
+def minutes_add_up_spec(key: dg.AssetKey) -> dg.AssetCheckSpec:
+    """Return the definition of the check for one asset."""
+    return dg.AssetCheckSpec(
+        MINUTES_ADD_UP,
+        asset=key,
+        description="Each expected minute of the run's partitions is a bar, empty, failed, "
+        "unavailable or pending, and the table holds exactly the bars that were accounted for.",
+    )
+
+
+def minutes_add_up(key: dg.AssetKey, outcomes: Sequence[CellOutcome]) -> dg.AssetCheckResult:
+    """Judge the cells of a run."""
+    wrong = [outcome for outcome in outcomes if not outcome.state.adds_up]
+    rows = [one.state.coverage for one in outcomes if one.state.coverage is not None]
+    metadata: dict[str, dg.MetadataValue] = {
+        "partitions": dg.MetadataValue.int(len(outcomes)),
+        "expected_minutes": dg.MetadataValue.int(sum(row.expected for row in rows)),
+        "bars": dg.MetadataValue.int(sum(row.bars for row in rows)),
+        "stored": dg.MetadataValue.int(sum(one.state.stored for one in outcomes)),
+    }
+    if wrong:
+        metadata["wrong"] = dg.MetadataValue.json([_describe(one) for one in wrong[:_SHOWN]])
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=MINUTES_ADD_UP,
+        passed=not wrong,
+        description=f"{len(wrong)} of {len(outcomes)} partitions do not add up" if wrong else None,
+        metadata=metadata,
+    )
+
+
+def logged(result: dg.AssetCheckResult) -> dg.AssetCheckEvaluation:
+    """Return the result as an event, for a step that ends with an error and so has no results."""
+    if result.asset_key is None or result.check_name is None:
+        raise ValueError("a result to be logged names its asset and its check")
+    return dg.AssetCheckEvaluation(
+        asset_key=result.asset_key,
+        check_name=result.check_name,
+        passed=result.passed,
+        metadata=result.metadata,
+        severity=result.severity,
+        description=result.description,
+    )
+
+
+def _describe(outcome: CellOutcome) -> dict[str, object]:
+    row = outcome.state.coverage
+    counts = ("expected", "bars", "empty", "failed", "unavailable", "pending")
+    return {
+        "listing": outcome.cell.listing,
+        "month": outcome.cell.month.isoformat(),
+        "stored": outcome.state.stored,
+        **{name: getattr(row, name) for name in counts if row is not None},
+    }

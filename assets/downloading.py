@@ -1,0 +1,153 @@
+"""Downloading the cells of one run, and telling what became of each. No Dagster in here.
+
+What belongs here: the order of the cells, going on when one of them fails, and the words for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+
+import psycopg
+
+from pipeline.download import Downloader, MonthReport
+from pipeline.intervals import Interval
+from pipeline.listing import Listing
+from pipeline.store.cells import Cell, CellState, Slice, known_listings, slices, states
+from pipeline.store.database import Database
+from pipeline.store.session import LedgerSession
+
+PICTURE_SLICES = 160
+"""How many slices of a month its picture is drawn from."""
+
+
+@dataclass(slots=True)
+class CellOutcome:
+    """What a run did for one cell.
+
+    Attributes:
+        cell: The cell.
+        report: What was done; None when nothing could be.
+        problem: Why it is not complete; empty when it is.
+        retryable: Whether asking again may help.
+        state: What the ledger says of it after the run.
+        shape: Slices of the month to draw; none when nothing was stored in this run.
+    """
+
+    cell: Cell
+    report: MonthReport | None = None
+    problem: str = ""
+    retryable: bool = True
+    state: CellState = field(default=CellState(None, 0))
+    shape: tuple[Slice, ...] = ()
+
+    @property
+    def changed(self) -> bool:
+        """Whether bars were stored or revised."""
+        return self.report is not None and self.report.inserted + self.report.revised > 0
+
+    @property
+    def note(self) -> str:
+        """What a reader of the numbers should know, if anything."""
+        if self.report is None:
+            return ""
+        return _why_nothing_wanted(self.report)
+
+
+def download_cells(
+    database: Database,
+    downloader: Downloader,
+    provider: str,
+    cells: Collection[Cell],
+    *,
+    only_due: bool = False,
+    tell: Callable[[CellOutcome], None] = lambda _: None,
+) -> list[CellOutcome]:
+    """Download cells of one provider, whatever becomes of the others.
+
+    Args:
+        database: The ledger's database.
+        downloader: A downloader for the provider.
+        provider: The provider's name in the universe.
+        cells: Any cells, in any order.
+        only_due: Leave failed ranges alone until their next attempt is due.
+        tell: Called as each cell is done; its `state` is not known yet.
+
+    Returns:
+        One outcome a cell, listing by listing and in order of time.
+
+    Raises:
+        psycopg.OperationalError, DatabaseError: The database stayed away too long.
+    """
+    with LedgerSession(database) as session:
+        known = session.run(lambda c: known_listings(c, provider, {cell.listing for cell in cells}))
+        outcomes = []
+        for outcome in _download(downloader, known, sorted(set(cells)), only_due=only_due):
+            if outcome.changed:
+                _shape(session, outcome)
+            tell(outcome)
+            outcomes.append(outcome)
+        found = session.run(lambda c: states(c, provider, [one.cell for one in outcomes]))
+    for outcome in outcomes:
+        outcome.state = found[outcome.cell]
+    return outcomes
+
+
+def _download(
+    downloader: Downloader, known: dict[str, Listing], cells: Collection[Cell], *, only_due: bool
+) -> Iterator[CellOutcome]:
+    for cell in cells:
+        listing = known.get(cell.listing)
+        if listing is None:
+            yield CellOutcome(
+                cell,
+                problem="the ledger has no such listing; add it to the universe file, or leave "
+                "its partitions alone",
+                retryable=False,
+            )
+            continue
+        outcome = _download_one(downloader, listing, cell, only_due=only_due)
+        if outcome.report is not None:
+            # It knows the first trade now, and need not ask for it every month.
+            known[cell.listing] = outcome.report.listing
+        yield outcome
+
+
+def _download_one(
+    downloader: Downloader, listing: Listing, cell: Cell, *, only_due: bool
+) -> CellOutcome:
+    try:
+        report = downloader.download(listing, cell.month, only_due=only_due)
+    except psycopg.OperationalError:
+        raise
+    except psycopg.Error as error:
+        # Something about this cell's rows; the other cells may well be stored.
+        problem = f"the ledger refused it: {type(error).__name__}: {error.diag.message_primary}"
+        return CellOutcome(cell, problem=problem, retryable=False)
+    if report.complete:
+        return CellOutcome(cell, report)
+    retryable = bool(report.unasked) or any(failure.retryable for failure in report.failures)
+    return CellOutcome(cell, report, problem=report.explain(), retryable=retryable)
+
+
+def _shape(session: LedgerSession, outcome: CellOutcome) -> None:
+    report = outcome.report
+    if report is not None:
+        outcome.shape = tuple(
+            session.run(lambda c: slices(c, report.listing.id, report.month, PICTURE_SLICES))
+        )
+
+
+def _why_nothing_wanted(report: MonthReport) -> str:
+    listing, month = report.listing, Interval.month(report.month)
+    if not listing.in_universe:
+        return "no longer in the universe: nothing is asked, and what is stored stays"
+    if report.wanted is not None or not report.complete:
+        return ""
+    if listing.ends_at is not None and listing.ends_at <= month.start:
+        return f"after the listing's end, {listing.ends_at:%Y-%m-%d %H:%M} UTC"
+    start = max(listing.starts_at, listing.first_trade or listing.starts_at)
+    if start >= month.end:
+        what = "start in the universe" if start == listing.starts_at else "first trade"
+        return f"before the listing's {what}, {start:%Y-%m-%d %H:%M} UTC"
+    return "no minute of it is final yet"

@@ -1,0 +1,79 @@
+"""The code location: assets, checks, sensors and resources, assembled from the universe file.
+
+The one module of `pipeline` that knows Dagster. Loading it reads the universe file and nothing
+else: every run does so again.
+"""
+
+import logging
+import warnings
+from collections.abc import Mapping
+
+import dagster as dg
+
+from assets.bars import bars_1m
+from pipeline.settings import Settings, load_settings
+from pipeline.universe import Universe, UniverseError, load_universe
+from resources.downloads import DownloadsResource
+from resources.ledger import LedgerResource
+from sensors.universe import universe_sensor
+
+_log = logging.getLogger(__name__)
+
+# Dagster's own word for it is a warning in each run's output that its user can do nothing about.
+warnings.filterwarnings("ignore", r"Parameter `backfill_policy`", dg.BetaWarning)
+
+
+def build_defs(
+    *,
+    settings: Settings | None = None,
+    universe: Universe | None = None,
+    resources: Mapping[str, object] | None = None,
+) -> dg.Definitions:
+    """Assemble the code location.
+
+    Args:
+        settings: Instead of those in the environment.
+        universe: Instead of the one in the file that the settings name.
+        resources: Instead of those of the same names: `ledger`, `downloads`.
+
+    Returns:
+        The definitions. An invalid universe file leaves only the sensor that waits for its
+        correction, and an asset that says what is wrong.
+
+    Raises:
+        SettingsError: The environment or `.env` cannot be used.
+    """
+    settings = settings or load_settings()
+    assets: list[dg.AssetsDefinition | dg.AssetSpec]
+    try:
+        universe = universe or load_universe(settings.universe_path)
+    except UniverseError as error:
+        _log.error("The universe file cannot be used:\n%s", error)
+        assets = [_what_is_wrong(error)]
+    else:
+        assets = [bars_1m(provider, universe) for provider in sorted(universe.providers)]
+    return dg.Definitions(
+        assets=assets,
+        sensors=[universe_sensor(settings.universe_path, universe)],
+        resources={
+            "ledger": LedgerResource(),
+            "downloads": DownloadsResource(),
+            **(resources or {}),
+        },
+        executor=dg.in_process_executor,
+    )
+
+
+def _what_is_wrong(error: UniverseError) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        "universe_file_is_invalid",
+        description=f"**The universe file cannot be used.**\n\n```\n{error}\n```\n\n"
+        "Nothing is collected until it is corrected and the code location is reloaded.",
+        group_name="configuration",
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Load the code location as the environment describes it."""
+    return build_defs()

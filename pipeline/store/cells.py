@@ -1,0 +1,150 @@
+"""Questions about many cells at once; a cell is one listing's month.
+
+What belongs here: reading what became of the cells of a run, in as few queries as it takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+import psycopg
+from psycopg.rows import class_row
+
+from pipeline.intervals import Interval
+from pipeline.listing import Listing
+from pipeline.store import listings
+from pipeline.store.coverage import CoverageRow
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Cell:
+    """One month of one of a provider's listings; `month` is its first day."""
+
+    listing: str
+    month: date
+
+
+@dataclass(frozen=True, slots=True)
+class CellState:
+    """What the ledger says about a cell, and what its table of bars really holds.
+
+    Attributes:
+        coverage: What became of its minutes; None when none are expected.
+        stored: Rows counted in the table of bars.
+    """
+
+    coverage: CoverageRow | None
+    stored: int
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether each minute is accounted for once, and the bars accounted for are there."""
+        if self.coverage is None:
+            return self.stored == 0
+        return self.coverage.adds_up and self.coverage.bars == self.stored
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One of the equal slices that a month is cut into, when it has bars.
+
+    Attributes:
+        number: Which slice; they are numbered from 0.
+        low: Lowest close.
+        high: Highest close.
+        bars: Number of bars.
+    """
+
+    number: int
+    low: float
+    high: float
+    bars: int
+
+
+def known_listings(
+    connection: psycopg.Connection, provider: str, keys: Iterable[str]
+) -> dict[str, Listing]:
+    """Return those of the named listings that the ledger has, by key."""
+    rows = connection.execute(
+        "SELECT key FROM ledger.listing WHERE provider = %s AND key = ANY(%s)",
+        [provider, sorted(set(keys))],
+    ).fetchall()
+    known = listings.listings(connection, provider, [key for (key,) in rows])
+    return {listing.key: listing for listing in known}
+
+
+def states(
+    connection: psycopg.Connection, provider: str, cells: Collection[Cell]
+) -> dict[Cell, CellState]:
+    """Return the state of each cell, all of them seen at one moment."""
+    with connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        covered = _coverage(connection, provider, cells)
+        stored = _stored(connection, provider, cells)
+    return {cell: CellState(covered.get(cell), stored.get(cell, 0)) for cell in cells}
+
+
+def _coverage(
+    connection: psycopg.Connection, provider: str, cells: Collection[Cell]
+) -> Mapping[Cell, CoverageRow]:
+    with connection.cursor(row_factory=class_row(CoverageRow)) as cursor:
+        cursor.execute(
+            """
+            SELECT provider, listing, month, expected, bars, empty, failed, unavailable, pending,
+                   settled, percent::double precision AS percent
+            FROM market.coverage
+            WHERE provider = %s AND listing = ANY(%s) AND month = ANY(%s)
+            """,
+            [
+                provider,
+                sorted({cell.listing for cell in cells}),
+                sorted({cell.month for cell in cells}),
+            ],
+        )
+        return {Cell(row.listing, row.month): row for row in cursor}
+
+
+def _stored(
+    connection: psycopg.Connection, provider: str, cells: Collection[Cell]
+) -> Mapping[Cell, int]:
+    months = [Interval.month(cell.month) for cell in cells]
+    rows = connection.execute(
+        """
+        SELECT cell.key, cell.month,
+               (SELECT count(*) FROM ledger.bars_1m b
+                WHERE b.listing_id = l.id AND b.ts >= cell.since AND b.ts < cell.before)
+        FROM unnest(%s::text[], %s::date[], %s::timestamptz[], %s::timestamptz[])
+             AS cell(key, month, since, before)
+        JOIN ledger.listing l ON l.provider = %s AND l.key = cell.key
+        """,
+        [
+            [cell.listing for cell in cells],
+            [cell.month for cell in cells],
+            [month.start for month in months],
+            [month.end for month in months],
+            provider,
+        ],
+    ).fetchall()
+    return {Cell(key, month): count for key, month, count in rows}
+
+
+def slices(
+    connection: psycopg.Connection, listing_id: int, month: date, number: int
+) -> list[Slice]:
+    """Cut a month into `number` equal slices and return those that have bars, in order of time."""
+    whole = Interval.month(month)
+    with connection.cursor(row_factory=class_row(Slice)) as cursor:
+        cursor.execute(
+            """
+            SELECT floor(extract(epoch FROM ts - %(since)s) * %(number)s
+                         / extract(epoch FROM %(before)s - %(since)s))::integer AS number,
+                   min(close) AS low, max(close) AS high, count(*)::integer AS bars
+            FROM ledger.bars_1m
+            WHERE listing_id = %(listing)s AND ts >= %(since)s AND ts < %(before)s
+            GROUP BY 1 ORDER BY 1
+            """,
+            {"listing": listing_id, "since": whole.start, "before": whole.end, "number": number},
+        )
+        return cursor.fetchall()

@@ -1,0 +1,64 @@
+"""Following the universe file: listings in the ledger, partition keys in Dagster."""
+
+# No `from __future__ import annotations`: Dagster reads the sensor's annotations as they are.
+
+import hashlib
+from pathlib import Path
+
+import dagster as dg
+
+from pipeline.store.database import Database
+from pipeline.store.listings import sync_universe
+from pipeline.universe import Universe, load_universe
+from resources.ledger import LedgerResource
+from resources.partitions import missing_partitions, sync_partitions
+
+__all__ = ["sync_partitions", "universe_sensor"]
+
+SECONDS_BETWEEN_TICKS = 30
+
+
+def universe_sensor(path: Path, loaded: Universe | None) -> dg.SensorDefinition:
+    """Make the sensor that follows the universe file.
+
+    Args:
+        path: The file.
+        loaded: The universe that the definitions were made from; None when it was invalid.
+    """
+
+    @dg.sensor(
+        name="universe",
+        description=f"Follows {path}: new listings get their partitions. An invalid file fails the "
+        "tick and changes nothing.",
+        minimum_interval_seconds=SECONDS_BETWEEN_TICKS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def sensor(
+        context: dg.SensorEvaluationContext, ledger: LedgerResource
+    ) -> dg.SensorResult | dg.SkipReason:
+        universe = load_universe(path)
+        fingerprint = hashlib.sha256(universe.model_dump_json().encode()).hexdigest()[:16]
+        said = []
+        if fingerprint != context.cursor or missing_partitions(context.instance, universe):
+            said.append(_sync(context.instance, ledger.database(), universe))
+        if loaded is None or loaded.fingerprint() != universe.fingerprint():
+            said.append(
+                "the definitions are older than the file: reload the code location to see its "
+                "new providers and months"
+            )
+        reason = "; ".join(said) or f"{len(universe.listings())} listings, nothing new"
+        return dg.SensorResult(skip_reason=reason, cursor=fingerprint)
+
+    return sensor
+
+
+def _sync(instance: dg.DagsterInstance, database: Database, universe: Universe) -> str:
+    # First the ledger: a partition whose listing it does not know could not be materialized.
+    with database.connect() as connection:
+        sync_universe(connection, universe)
+    added = sync_partitions(instance, universe)
+    count = len(universe.listings())
+    if not added:
+        return f"{count} listings brought in step with the file"
+    new = ", ".join(f"{provider} {' '.join(keys)}" for provider, keys in added.items())
+    return f"{count} listings brought in step with the file; new partitions: {new}"
