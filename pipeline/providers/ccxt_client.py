@@ -24,7 +24,7 @@ from pipeline.providers.ccxt_errors import translate
 from pipeline.providers.ccxt_markets import ASSET_CLASSES, MarketList, to_market
 from pipeline.providers.ccxt_rows import EXTRA_CELLS, Row, to_bars
 from pipeline.providers.ccxt_session import Watch, open_exchange, raw_candles
-from pipeline.providers.errors import MalformedAnswer, Unsupported
+from pipeline.providers.errors import MalformedAnswer, ProviderError, Unsupported
 from pipeline.providers.limiter import RateLimiter
 from pipeline.providers.protocol import FirstTrade, Market
 
@@ -193,6 +193,8 @@ class CcxtProvider:
             if exchanged.rows is None:
                 return to_bars(rows, list)
             return to_bars(rows, parse_row, EXTRA_CELLS.get(self._exchange.id))
+        except ProviderError:
+            raise
         except Exception as error:
             raise translate(self.name, error) from error
 
@@ -229,6 +231,8 @@ class CcxtProvider:
         exchanged = self._watch.begin(self.capabilities.list_weight)
         try:
             listed = MarketList(self.name, self._exchange.load_markets(reload=True).values())
+        except ProviderError:
+            raise
         except Exception as error:
             raise translate(self.name, error) from error
         # ccxt swallows some errors (Coinbase's second list): a list with a hole would make markets

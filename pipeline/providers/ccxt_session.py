@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -39,6 +40,9 @@ else:
     _Exchange = object
 
 _DEPTH: Final = 4
+_SHORTEST_PAUSE: Final = timedelta(seconds=1)
+"""Kept even after "Retry-After: 0": everybody who asks again at once is refused again."""
+
 _BUILDS_ROWS: Final = frozenset({"btcturk", "coinbaseinternational", "deribit", "mexc"})
 """Exchanges that send columns, of which ccxt makes rows: no list of rows is in their answers."""
 
@@ -96,24 +100,33 @@ class Watch:
             ProviderError: Whatever went wrong, translated. A refusal pauses everybody first.
         """
         try:
-            self.limiter.acquire(self.current.weight)
-            with self._count:
-                self.requests_sent += 1
-            answer = request()
-            if not isinstance(answer, dict | list):
-                raise MalformedAnswer(self.provider, "the body is not whole JSON")  # noqa: TRY301
-        except PausedError as paused:
-            what = f"still {paused}"
-            error: ProviderError = RateLimited(self.provider, what, retry_after=paused.remaining)
-            self.current.failures.append(error)
-            raise error from None
-        except Exception as raw:
-            error = translate(self.provider, raw)
+            return self._send(request)
+        except ProviderError as error:
             self.current.failures.append(error)
             if isinstance(error, RateLimited):
-                self.limiter.pause(error.retry_after or self.capabilities.refusal_pause)
-            raise error from raw
+                self.limiter.pause(self._pause_after(error))
+            raise
+
+    def _send(self, request: Callable[[], object]) -> object:
+        try:
+            self.limiter.acquire(self.current.weight)
+        except PausedError as paused:
+            what = f"still {paused}"
+            raise RateLimited(self.provider, what, retry_after=paused.remaining) from None
+        with self._count:
+            self.requests_sent += 1
+        try:
+            answer = request()
+        except Exception as error:
+            raise translate(self.provider, error) from error
+        if not isinstance(answer, dict | list):
+            raise MalformedAnswer(self.provider, "the body is not whole JSON")
         return answer
+
+    def _pause_after(self, refusal: RateLimited) -> timedelta:
+        if refusal.retry_after is None:
+            return self.capabilities.refusal_pause
+        return max(refusal.retry_after, _SHORTEST_PAUSE)
 
 
 class Watched(_Exchange):
@@ -192,7 +205,7 @@ def raw_candles(client: Any, exchanged: Exchanged, returned: list[Any]) -> list[
         MalformedAnswer: The list of candles is not part of the answer.
     """
     rows = returned if exchanged.rows is None else exchanged.rows
-    if all(isinstance(row, list | dict) for row in rows):
+    if set(map(type, rows)) <= {list, dict}:
         parts = [part for answer in exchanged.answers for part in _lists(answer, _DEPTH)]
         if any(part is rows for part in parts):
             return rows

@@ -42,6 +42,8 @@ def test_a_broken_answer_is_an_error_that_may_be_asked_again(
     assert caught.value.retryable
     assert caught.value.provider == exchange
     assert len(str(caught.value)) < 400
+    # Whoever walks down the causes must come to an end.
+    assert caught.value.__cause__ is not caught.value
     provider.limiter.pause(timedelta(0))
     if kind not in {"rate_limit", "ban"}:
         again = provider.fetch_bars(spelled(exchange), "crypto_spot", recent(100))
@@ -66,6 +68,16 @@ def test_the_wait_that_a_refusal_asks_for_is_told_and_kept_by_everybody(
         provider.fetch_bars("BTC-USDT", "crypto_spot", recent(100))
     assert caught.value.retry_after == timedelta(seconds=7)
     assert timedelta(seconds=6) < provider.limiter.paused_for() <= timedelta(seconds=7)
+
+
+def test_a_refusal_that_asks_for_no_wait_is_given_a_second(
+    opened: Opener, venue: VenueProcess
+) -> None:
+    provider = opened("binance")
+    venue.post_fault("rate_limit", times=1, retry_after=0)
+    with pytest.raises(RateLimited):
+        provider.fetch_bars("BTC-USDT", "crypto_spot", recent(100))
+    assert timedelta(0) < provider.limiter.paused_for() <= timedelta(seconds=1)
 
 
 def test_a_refusal_that_names_no_wait_pauses_for_the_tables(
@@ -105,13 +117,15 @@ def test_a_broken_market_list_is_an_error_and_is_asked_for_again(
     assert provider.find_market(spelled(exchange), "crypto_spot").base == "BTC"
 
 
+@pytest.mark.parametrize("kind", ["server_error", "not_json", "truncated_json"])
 def test_a_list_that_ccxt_gave_up_in_silence_is_an_error(
-    opened: Opener, venue: VenueProcess
+    kind: str, opened: Opener, venue: VenueProcess
 ) -> None:
     provider = opened("coinbase", listed=False)
-    venue.post_fault("server_error", every=2, times=1)
-    with pytest.raises(ProviderUnavailable):
+    venue.post_fault(kind, every=2, times=1)
+    with pytest.raises(ProviderError) as caught:
         provider.markets()
+    assert caught.value.retryable
     assert len(provider.markets()) == 2
 
 
