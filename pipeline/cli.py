@@ -1,0 +1,68 @@
+"""The `minuteledger` command.
+
+What belongs here: which commands there are, and what becomes of an error. What a command does is in
+`pipeline.commands`.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from pipeline.commands import db
+from pipeline.commands.backfill import backfill
+from pipeline.commands.bars import bars
+from pipeline.commands.doctor import doctor
+from pipeline.commands.errors import explain
+from pipeline.commands.init import init
+from pipeline.commands.migrate import migrate
+from pipeline.commands.output import warn
+from pipeline.commands.status import status
+from pipeline.commands.up import up
+
+app = typer.Typer(
+    name="minuteledger",
+    help="A market-data warehouse in which every minute is accounted for.",
+    epilog="Exit codes: 0 done, 1 a problem was found or something failed, 2 wrong usage, "
+    "130 interrupted. Settings come from the environment and .env; see .env.example.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for _command in (init, up, migrate, status, bars, backfill, doctor):
+    app.command()(_command)
+app.add_typer(db.app, name="db")
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001  Typer calls it so
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"minuteledger {version('minuteledger')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    del version
+
+
+def main() -> None:
+    """Run the command line; errors that are news for the user are told without a traceback."""
+    try:
+        app()
+    except Exception as error:
+        message = explain(error)
+        if message is None:
+            raise
+        warn(f"minuteledger: {message}")
+        sys.exit(1)

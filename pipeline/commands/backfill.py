@@ -1,0 +1,164 @@
+"""`minuteledger backfill`: have Dagster download history."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.commands.output import CommandError, say, warn
+from pipeline.commands.progress import shown
+from pipeline.commands.up import INTERRUPTED
+
+if TYPE_CHECKING:
+    from pipeline.orchestration.api import DagsterApi
+    from pipeline.orchestration.backfills import Selection, Wave
+    from pipeline.settings import Settings
+
+_SHOWN = 20
+
+Launched = tuple["DagsterApi", list["Wave"], Callable[[], None]]
+
+
+def backfill(
+    *,
+    provider: Annotated[str | None, typer.Option(help="Only this provider.")] = None,
+    listing: Annotated[str | None, typer.Option(help="Only listings of this key.")] = None,
+    first: Annotated[
+        str | None, typer.Option("--from", metavar="YYYY-MM", help="First month.")
+    ] = None,
+    last: Annotated[
+        str | None, typer.Option("--to", metavar="YYYY-MM", help="Last month, included.")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also months that are complete already.")
+    ] = False,
+    wait: Annotated[bool, typer.Option(help="Wait for the end and tell how it went.")] = True,
+) -> None:
+    """Download what is missing of the universe's history, through Dagster backfills.
+
+    Uses the running `minuteledger up`; when there is none, starts Dagster for the time it takes.
+    Exit code 1 when a month of a listing was not completed; each is named, with the reason.
+    """
+    from pipeline.orchestration.backfills import Selection
+    from pipeline.settings import load_settings
+
+    selection = Selection(
+        provider, listing, _month("--from", first), _month("--to", last), everything
+    )
+    if selection.first and selection.last and selection.last < selection.first:
+        raise typer.BadParameter(f"{last} is before --from {first}", param_hint="--to")
+    settings = load_settings()
+    _check_names(settings, selection)
+    try:
+        with _launched(settings, selection, wait=wait) as (api, waves, between):
+            if not waves:
+                say("Nothing to do: every selected month is complete.")
+            elif not wait:
+                say(f"Launched {len(waves)} backfills; watch them at {api.url}/runs")
+            elif problems := follow_to_end(settings, api, waves, between):
+                report(problems)
+                raise typer.Exit(1)
+    except KeyboardInterrupt:
+        warn("Interrupted; what was downloaded is kept.")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def follow_to_end(
+    settings: Settings, api: DagsterApi, waves: list[Wave], between: Callable[[], None]
+) -> list[str]:
+    """Show the progress of launched waves to their end; return what was not completed, and why."""
+    from pipeline.commands.ledger import connect
+    from pipeline.orchestration import backfills
+
+    with shown() as show:
+        for state in backfills.follow(api, waves, between):
+            show(state)
+    with connect(settings) as connection:
+        return [text for wave in waves for text in backfills.explain(connection, api, wave)]
+
+
+def report(problems: list[str]) -> None:
+    """Tell what was not completed."""
+    warn(f"{len(problems)} listing-months were not completed:")
+    for problem in problems[:_SHOWN]:
+        warn(f"  {problem}")
+    if len(problems) > _SHOWN:
+        warn(f"  ... and {len(problems) - _SHOWN} more; see `minuteledger status`")
+
+
+@contextmanager
+def _launched(settings: Settings, selection: Selection, *, wait: bool) -> Iterator[Launched]:
+    """Plan and launch on whatever Dagster there is, or on one of our own."""
+    from pipeline.orchestration.api import DagsterApi
+    from pipeline.orchestration.interruption import Interruption
+    from pipeline.orchestration.service import Service, serving
+    from pipeline.orchestration.state import running
+
+    other = running(settings)
+    if other is not None:
+        api = DagsterApi(other.url)
+        if not other.ready or not api.answers():
+            raise CommandError(
+                f"process {other.pid} is starting or ending Dagster at {other.url}; try again soon"
+            )
+        yield api, _launch(settings, api, selection), lambda: None
+        return
+    if not wait:
+        raise CommandError("nothing is running that could go on alone; start `minuteledger up`")
+    waves: list[Wave] = []
+
+    def plan(service: Service) -> None:
+        waves.extend(_launch(settings, service.api, selection))
+
+    with serving(
+        settings,
+        port=None,
+        command="backfill",
+        interruption=Interruption(),
+        say=say,
+        before_daemon=plan,
+    ) as service:
+        yield service.api, waves, service.look
+
+
+def _launch(settings: Settings, api: DagsterApi, selection: Selection) -> list[Wave]:
+    from pipeline.commands.ledger import connect
+    from pipeline.orchestration import backfills
+
+    with connect(settings) as connection:
+        waves = backfills.plan(connection, api, selection)
+    backfills.launch(api, waves)
+    for wave in waves:
+        say(f"{wave.provider}: backfill {wave.backfill} of {len(wave.cells)} listing-months")
+    return waves
+
+
+def _month(option: str, text: str | None) -> date | None:
+    if text is None:
+        return None
+    if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", text, re.ASCII):
+        raise typer.BadParameter(f"{text!r} is no month; write 2015-11", param_hint=option)
+    return date.fromisoformat(f"{text}-01")
+
+
+def _check_names(settings: Settings, selection: Selection) -> None:
+    from pipeline.universe import load_universe
+    from pipeline.universe_file import nearest
+
+    universe = load_universe(settings.universe_path)
+    if selection.provider and selection.provider not in universe.providers:
+        hint = nearest(selection.provider, universe.providers)
+        raise typer.BadParameter(
+            f"{selection.provider} is no provider of the universe{hint}", param_hint="--provider"
+        )
+    keys = {spec.key for spec in universe.listings(selection.provider)}
+    if selection.listing and selection.listing not in keys:
+        hint = nearest(selection.listing, keys)
+        raise typer.BadParameter(
+            f"{selection.listing} is no listing of the universe{hint}", param_hint="--listing"
+        )

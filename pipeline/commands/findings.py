@@ -1,0 +1,194 @@
+"""What `doctor` looks at: each function examines one thing and returns what it found."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from pipeline.orchestration.api import DagsterApi
+from pipeline.orchestration.state import running
+from pipeline.providers import open_provider
+from pipeline.providers.capabilities import RateLimit
+from pipeline.providers.errors import ProviderError
+from pipeline.providers.protocol import BarProvider
+from pipeline.settings import PREFIX, Settings
+from pipeline.store.database import Database
+from pipeline.universe import Universe
+
+_KEYS = {
+    "APCA_API_KEY_ID": "Alpaca",
+    "APCA_API_SECRET_KEY": "Alpaca",
+    "ALPHAVANTAGE_API_KEY": "Alpha Vantage",
+    "FMP_API_KEY": "Financial Modeling Prep",
+}
+_GIB = 1024**3
+_LITTLE_DISK = 5 * _GIB
+_NO_DISK = _GIB // 2
+_OLDEST_POSTGRES = 150_000
+_SKEW_SECONDS = 5.0
+_HEARTBEAT_SECONDS = 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        what: What it is.
+        state: "ok", "note" (worth knowing) or "broken".
+        text: What was found, and what to do if anything.
+    """
+
+    what: str
+    state: Literal["ok", "note", "broken"]
+    text: str
+
+
+def about_settings(settings: Settings) -> Iterator[Finding]:
+    """Say what is set, and where it comes from. No value of a key is shown."""
+    values = {
+        "HOME": str(settings.home),
+        "DATABASE_URL": settings.database_label,
+        "UNIVERSE": str(settings.universe_path),
+    }
+    for name, value in values.items():
+        yield Finding(PREFIX + name, "ok", f"{value} ({_source(PREFIX + name)})")
+    for name, vendor in _KEYS.items():
+        if getattr(settings, name.lower()) is None:
+            yield Finding(name, "note", f"not set; only needed for {vendor}")
+        else:
+            yield Finding(name, "ok", f"set ({_source(name)})")
+
+
+def _source(name: str) -> str:
+    from dotenv import dotenv_values
+
+    if os.environ.get(name):
+        return "environment"
+    found = {key.upper(): value for key, value in dotenv_values(".env").items()}
+    return ".env" if found.get(name) else "default"
+
+
+def about_disk(settings: Settings) -> Sequence[Finding]:
+    """Say how much room the home folder has."""
+    place = next(path for path in (settings.home, *settings.home.parents) if path.exists())
+    if not os.access(place, os.W_OK):
+        fix = "set MINUTELEDGER_HOME to a folder that you may write to"
+        return [Finding("disk", "broken", f"{place} is not writable; {fix}")]
+    free = shutil.disk_usage(place).free
+    text = f"{free / _GIB:.1f} GiB free in {place}; a million bars take 0.11 GiB"
+    state: Literal["ok", "note", "broken"] = "ok" if free > _LITTLE_DISK else "note"
+    return [Finding("disk", "broken" if free < _NO_DISK else state, text)]
+
+
+def about_database(settings: Settings) -> Sequence[Finding]:
+    """Say whether the server can be reached and the database is as this release wants it."""
+    database = Database.from_settings(settings)
+    if settings.database_url is None:
+        found = database.server.status()
+        if found.version is None:
+            text = "there is none yet; `minuteledger up` or `minuteledger migrate` makes it"
+            return [Finding("database", "note", text)]
+        if found.state != "running":
+            text = (
+                f"embedded PostgreSQL {found.version} is not running; whatever needs it starts it"
+            )
+            return [Finding("database", "note", text)]
+    return list(_inside(database))
+
+
+def _inside(database: Database) -> Iterator[Finding]:
+    from pipeline.store.migrate import revisions
+
+    with database.connect() as connection:
+        version = connection.info.server_version
+        text = f"PostgreSQL {version // 10_000}.{version % 10_000}"
+        old = version < _OLDEST_POSTGRES
+        fix = "; 15 or newer is needed" if old else ""
+        yield Finding("database", "broken" if old else "ok", text + fix)
+        row = connection.execute("SELECT now()").fetchone()
+        skew = abs((row[0] - datetime.now(UTC)).total_seconds()) if row else 0.0
+        if skew > _SKEW_SECONDS:
+            text = f"the server's clock and ours are {skew:.0f} s apart; correct one of them (NTP)"
+            yield Finding("clock", "broken", text)
+        roles = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = 'analyst'").fetchone()
+    reached, wanted = revisions(database)
+    if reached == wanted:
+        yield Finding("schema", "ok", f"revision {reached}")
+        fine = roles is not None
+        text = (
+            "is there" if fine else "is missing; run `minuteledger migrate --to base`, then again"
+        )
+        yield Finding("role analyst", "ok" if fine else "broken", text)
+    else:
+        text = f"revision {reached or 'none'} instead of {wanted}; run `minuteledger migrate`"
+        yield Finding("schema", "broken", text)
+
+
+def about_dagster(settings: Settings) -> Sequence[Finding]:
+    """Say whether Dagster is served from this home, and whether its parts live."""
+    found = running(settings)
+    if found is None:
+        text = "is not running; `minuteledger up` starts it (backfill does so for itself)"
+        return [Finding("dagster", "note", text)]
+    api = DagsterApi(found.url)
+    if not api.answers():
+        text = (
+            f"process {found.pid} does not answer at {found.url}; see the logs in {settings.logs}"
+        )
+        return [Finding("dagster", "broken" if found.ready else "note", text)]
+    return [_of_location(api, found.url), _of_daemons(api)]
+
+
+def _of_daemons(api: DagsterApi) -> Finding:
+    late = time.time() - _HEARTBEAT_SECONDS
+    silent = [name.lower() for name, at in api.heartbeats().items() if at < late]
+    if silent:
+        text = f"{', '.join(silent)}: no sign of life for a minute; see the daemon's log"
+        return Finding("daemon", "broken", text)
+    return Finding("daemon", "ok", "all parts show signs of life")
+
+
+def _of_location(api: DagsterApi, url: str) -> Finding:
+    broken = [place.error for place in api.locations() if place.error]
+    if broken:
+        return Finding("dagster", "broken", f"{url} cannot load our definitions: {broken[0]}")
+    return Finding("dagster", "ok", f"{url}, {len(api.assets())} assets")
+
+
+def about_provider(universe: Universe, provider: str) -> Iterator[Finding]:
+    """Ask a provider for its market list, and look for our symbols in it."""
+    config, specs = universe.providers[provider], universe.listings(provider)
+    limit = config.limits
+    try:
+        client = open_provider(
+            provider,
+            client=config.client,
+            exchange=universe.exchange_id(provider),
+            base_url=config.base_url,
+            limit=RateLimit(limit.requests, limit.seconds) if limit else None,
+            asset_classes=sorted({spec.asset_class for spec in specs}) or ["crypto_spot"],
+        )
+        try:
+            count = len(client.markets())
+            unknown = list(_unknown(client, universe, provider))
+        finally:
+            client.close()
+    except ProviderError as error:
+        yield Finding(provider, "broken", f"{error} ({type(error).__name__})")
+        return
+    yield Finding(provider, "ok", f"answers; {count} markets, {len(specs)} listings")
+    yield from unknown
+
+
+def _unknown(client: BarProvider, universe: Universe, provider: str) -> Iterator[Finding]:
+    for spec in universe.listings(provider):
+        try:
+            client.find_market(spec.symbol, spec.asset_class)
+        except ProviderError as error:
+            yield Finding(f"{provider} {spec.key}", "broken", str(error))

@@ -1,0 +1,90 @@
+"""`minuteledger status`: what became of every minute."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipeline.commands.output import CommandError, JsonOption, print_json, print_table, say
+
+if TYPE_CHECKING:
+    import psycopg
+
+_FAILURES_SHOWN = 20
+
+
+def status(
+    *,
+    provider: Annotated[str | None, typer.Option(help="Only this provider.")] = None,
+    listing: Annotated[str | None, typer.Option(help="Only listings of this key.")] = None,
+    months: Annotated[bool, typer.Option("--months", help="One row a month.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Prove that the minutes add up; 1 if they do not.")
+    ] = False,
+    as_json: Annotated[bool, JsonOption] = False,
+) -> None:
+    """Show what became of every expected minute, and what is in the way of the rest.
+
+    For each listing: expected = bars + empty + failed + unavailable + pending. With --check the
+    sums are proved against the stored bars, and a contradiction ends with exit code 1.
+    """
+    from pipeline.commands.ledger import connect
+    from pipeline.settings import load_settings
+    from pipeline.store.queries import open_failures
+
+    with connect(load_settings()) as connection:
+        rows = _rows(connection, provider, listing, months=months)
+        failures = [asdict(failure) for failure in open_failures(connection, provider, listing)]
+        problems = proof(connection, provider, listing) if check else []
+    if not rows and (provider or listing):
+        raise CommandError(f"no listing here is called {listing or '...'} at {provider or 'any'}")
+    if as_json:
+        document = {"coverage": rows, "failures": failures}
+        print_json(document | ({"problems": problems} if check else {}))
+    else:
+        _show(rows, failures)
+        if check:
+            say("\n".join(problems) or "The minutes add up, and every bar is where it should be.")
+    if problems:
+        raise typer.Exit(1)
+
+
+def proof(
+    connection: psycopg.Connection, provider: str | None = None, listing: str | None = None
+) -> list[str]:
+    """Return, in words, every contradiction between minutes, coverage and stored bars."""
+    from pipeline.store.coverage import coverage
+    from pipeline.store.queries import false_sums
+
+    problems = [
+        f"{row.provider} {row.listing} {row.month:%Y-%m}: {row.expected} minutes are expected, "
+        f"but {row.bars} bars + {row.empty} empty + {row.failed} failed + {row.unavailable} "
+        f"unavailable + {row.pending} pending are not so many"
+        for row in coverage(connection, provider, listing)
+        if not row.adds_up
+    ]
+    return problems + false_sums(connection, provider, listing)
+
+
+def _rows(
+    connection: psycopg.Connection, provider: str | None, listing: str | None, *, months: bool
+) -> list[dict[str, Any]]:
+    from pipeline.store.coverage import coverage
+    from pipeline.store.queries import totals
+
+    if months:
+        return [asdict(row) for row in coverage(connection, provider, listing)]
+    return [asdict(row) for row in totals(connection, provider, listing)]
+
+
+def _show(rows: list[dict[str, Any]], failures: list[dict[str, Any]]) -> None:
+    if not rows:
+        say("No minutes are expected yet: the universe has no listings, or none has begun.")
+    print_table(rows)
+    if failures:
+        say()
+        print_table(failures[:_FAILURES_SHOWN], title="Asked for and not properly answered")
+    if len(failures) > _FAILURES_SHOWN:
+        say(f"... and {len(failures) - _FAILURES_SHOWN} more (--json lists all)")

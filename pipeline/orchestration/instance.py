@@ -1,0 +1,119 @@
+"""Dagster's home folder, its processes' environment and their command lines."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sysconfig
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from pipeline.orchestration.errors import OrchestrationError
+from pipeline.orchestration.supervisor import Program
+from pipeline.settings import PREFIX, Settings
+from pipeline.store.database import Database
+
+HOST = "127.0.0.1"
+_ROOT = Path(__file__).parents[2]
+_INSTANCE_FILE = _ROOT / "dagster.yaml"
+_WORKSPACE_FILE = _ROOT / "workspace.yaml"
+_KEYS = ("apca_api_key_id", "apca_api_secret_key", "alphavantage_api_key", "fmp_api_key")
+_HIGHEST_PORT = 65_535
+
+
+def install(settings: Settings) -> None:
+    """Bring Dagster's home folder in step with the instance file of this release."""
+    settings.dagster_home.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(_INSTANCE_FILE, settings.dagster_home / "dagster.yaml")
+
+
+def environment(settings: Settings, database: Database, code_port: int) -> dict[str, str]:
+    """Return the environment of Dagster's processes: ours, with every setting said in full.
+
+    The processes run in the home folder, so that no `.env` of the caller's can say otherwise.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    ours = {
+        "DAGSTER_HOME": str(settings.dagster_home),
+        "PYTHONUNBUFFERED": "1",
+        f"{PREFIX}HOME": str(settings.home),
+        f"{PREFIX}UNIVERSE": str(settings.universe_path),
+        f"{PREFIX}CODE_PORT": str(code_port),
+        f"{PREFIX}DAGSTER_URL": _with_driver(database.url(database.dagster_name)),
+    }
+    if settings.database_url is not None:
+        ours[f"{PREFIX}DATABASE_URL"] = settings.database_url.get_secret_value()
+    for name in _KEYS:
+        secret = getattr(settings, name)
+        if isinstance(secret, SecretStr):
+            ours[name.upper()] = secret.get_secret_value()
+    return kept | ours
+
+
+def _with_driver(url: str) -> str:
+    # Dagster's notifications need psycopg 2, while a bare postgresql:// now means psycopg 3.
+    return url.replace("postgresql://", "postgresql+psycopg2://", 1)
+
+
+def code_server(port: int) -> Program:
+    """Return the process that has loaded our definitions and starts runs."""
+    command = [_script("dagster"), "code-server", "start", "-m", "pipeline.definitions"]
+    return Program("code-server", [*command, "-h", HOST, "-p", str(port)])
+
+
+def webserver(port: int) -> Program:
+    """Return the process that serves the web UI and GraphQL."""
+    command = [_script("dagster-webserver"), "-h", HOST, "-p", str(port)]
+    return Program("webserver", [*command, "-w", str(_WORKSPACE_FILE)], patience=8.0)
+
+
+def daemon() -> Program:
+    """Return the process that ticks sensors and schedules and launches runs."""
+    command = [_script("dagster-daemon"), "run", "-w", str(_WORKSPACE_FILE)]
+    return Program("daemon", command, patience=20.0)
+
+
+def _script(name: str) -> str:
+    return str(Path(sysconfig.get_path("scripts")) / name)
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def is_free(port: int) -> bool:
+    """Return whether a server could listen on the port now."""
+    with socket.socket() as probe:
+        # As servers do: what a closed connection leaves behind does not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    # Dagster's code server shares its port with whoever asks; a connection tells.
+    return not answers(port)
+
+
+def answers(port: int) -> bool:
+    """Return whether something accepts connections on the port."""
+    try:
+        socket.create_connection((HOST, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def require_free(port: int) -> None:
+    """Raise OrchestrationError when the web UI cannot listen on the port."""
+    if not 0 < port <= _HIGHEST_PORT:
+        raise OrchestrationError(f"port {port} does not exist; choose one from 1 to 65535")
+    if not is_free(port):
+        raise OrchestrationError(
+            f"port {port} of {HOST} is in use; choose another with --port {port + 1} "
+            f"(or `make up PORT={port + 1}`), or end what listens there"
+        )

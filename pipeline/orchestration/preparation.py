@@ -1,0 +1,32 @@
+"""What has to be true before anything is served: a migrated database in step with the universe."""
+
+from __future__ import annotations
+
+from pipeline.settings import Settings
+from pipeline.store.database import Database
+from pipeline.store.listings import sync_universe
+from pipeline.store.migrate import migrate
+from pipeline.universe import Universe, load_universe
+
+
+def sync(database: Database, universe: Universe) -> None:
+    """Bring the ledger's listings in step with the universe.
+
+    Raises:
+        RelabelledListing: A key with stored history now means another market; nothing is changed.
+    """
+    with database.connect() as connection:
+        sync_universe(connection, universe)
+
+
+def prepare(settings: Settings) -> tuple[Database, Universe]:
+    """Start the embedded server if that is the one, migrate, and sync the universe.
+
+    Raises:
+        UniverseError, DatabaseError, ServerError, RelabelledListing: One of these does not work.
+    """
+    universe = load_universe(settings.universe_path)
+    database = Database.from_settings(settings)
+    migrate(database)
+    sync(database, universe)
+    return database, universe

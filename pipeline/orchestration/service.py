@@ -1,0 +1,183 @@
+"""Serving a home: the three processes of Dagster, from a prepared database to an orderly end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from pipeline.orchestration import instance
+from pipeline.orchestration.api import DagsterApi, Location
+from pipeline.orchestration.errors import OrchestrationError
+from pipeline.orchestration.interruption import Interruption
+from pipeline.orchestration.partitions import add_partitions
+from pipeline.orchestration.preparation import prepare
+from pipeline.orchestration.state import claim
+from pipeline.orchestration.supervisor import Program, Supervisor, tail
+from pipeline.orchestration.watching import UniverseWatch
+from pipeline.settings import Settings
+
+START_SECONDS = 180.0
+_STOP_RUNS_SECONDS = 15.0
+_LOOK_SECONDS = 0.5
+
+Say = Callable[[str], None]
+
+
+class Service:
+    """Dagster's processes over one home. Made by `serving`, which also ends them."""
+
+    def __init__(
+        self, settings: Settings, supervisor: Supervisor, *, code_port: int, port: int, say: Say
+    ) -> None:
+        self.settings = settings
+        self.api = DagsterApi(f"http://{instance.HOST}:{port}")
+        self._supervisor = supervisor
+        self._code_port = code_port
+        self._port = port
+        self._say = say
+        self._watch: UniverseWatch | None = None
+
+    def start_web(self, watch: UniverseWatch) -> None:
+        """Start the code server and the webserver, and return once the definitions are loaded.
+
+        Raises:
+            OrchestrationError: A process ended, took too long, or cannot load our definitions.
+        """
+        self._start(
+            instance.code_server(self._code_port), lambda: instance.answers(self._code_port)
+        )
+        self._start(instance.webserver(self._port), self.api.answers)
+        location = self._loaded()
+        # Nobody else serves this home, so what was under way in an earlier life is dead.
+        self.api.terminate(self.api.runs_under_way(), dead=True)
+        add_partitions(self.api, location, watch.universe)
+        self._watch = watch
+
+    def start_daemon(self, *, wait: bool) -> None:
+        """Start the daemon; with `wait`, return once each of its parts has shown signs of life."""
+        started = time.time()
+        self._start(
+            instance.daemon(),
+            lambda: not wait or all(at >= started for at in self.api.heartbeats().values()),
+        )
+
+    def look(self) -> None:
+        """Restart what has died, and follow the universe file. To be called all the time."""
+        self._supervisor.look()
+        if self._watch is not None:
+            self._watch.look(self.api)
+
+    def serve(self) -> None:
+        """Look after everything until interrupted."""
+        while True:
+            self.look()
+            time.sleep(_LOOK_SECONDS)
+
+    def stop(self) -> None:
+        """End the daemon, then the runs under way, then the rest."""
+        self._supervisor.stop_one("daemon")
+        with suppress(OrchestrationError):  # without a webserver runs end with the code server
+            self._stop_runs()
+        self._supervisor.stop()
+
+    def _stop_runs(self) -> None:
+        runs = self.api.runs_under_way() if self.api.answers() else []
+        if not runs:
+            return
+        self._say(f"Ending {len(runs)} runs under way; what they have stored is kept.")
+        self.api.terminate(runs)
+        deadline = time.monotonic() + _STOP_RUNS_SECONDS
+        while self.api.runs_under_way() and time.monotonic() < deadline:
+            time.sleep(_LOOK_SECONDS)
+
+    def _start(self, program: Program, is_up: Callable[[], bool]) -> None:
+        self._supervisor.start(program)
+        deadline = time.monotonic() + START_SECONDS
+        while not is_up():
+            self._supervisor.require_alive()
+            if time.monotonic() > deadline:
+                log = self._supervisor.log(program.name)
+                raise OrchestrationError(
+                    f"{program.name} is not up after {START_SECONDS:.0f} s; the end of {log}:\n"
+                    f"{tail(log)}"
+                )
+            time.sleep(0.1)
+
+    def _loaded(self) -> Location:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            locations = self.api.locations()
+            error = next((each.error for each in locations if each.error), None)
+            if error:
+                raise OrchestrationError(f"Dagster cannot load our definitions: {error}")
+            if locations and not any(each.loading for each in locations):
+                return locations[0]
+            if time.monotonic() > deadline:
+                raise OrchestrationError(
+                    f"Dagster has not loaded our definitions after {START_SECONDS:.0f} s; see "
+                    f"{self._supervisor.log('code-server')}"
+                )
+            time.sleep(0.2)
+
+
+@contextmanager
+def serving(
+    settings: Settings,
+    *,
+    port: int | None,
+    command: str,
+    interruption: Interruption,
+    say: Say,
+    before_daemon: Callable[[Service], None] | None = None,
+) -> Iterator[Service]:
+    """Serve the home for the time of the block: prepare everything, start, and end in order.
+
+    Args:
+        settings: What to serve.
+        port: Where the web UI listens; None for any free port.
+        command: What to tell others that runs here.
+        interruption: Ctrl-C and the like.
+        say: Tells people what happens.
+        before_daemon: Called when GraphQL answers and nothing is ticking yet. A backfill launched
+            here starts at once; later ones wait for the daemon's next look, up to 30 s.
+
+    Raises:
+        OrchestrationError: The home is served already, the port is taken, or a process does not
+            start.
+    """
+    with claim(settings, command) as right:
+        chosen = port if port is not None else instance.free_port()
+        instance.require_free(chosen)
+        right.publish(f"http://{instance.HOST}:{chosen}", ready=False)
+        say(f"Preparing the database ({settings.database_label})")
+        database, universe = prepare(settings)
+        code_port = instance.free_port()
+        instance.install(settings)
+        supervisor = Supervisor(
+            logs=settings.logs,
+            environment=instance.environment(settings, database, code_port),
+            folder=settings.home,
+            interruption=interruption,
+            say=say,
+        )
+        service = Service(settings, supervisor, code_port=code_port, port=chosen, say=say)
+        try:
+            say(f"Starting Dagster (logs in {_short(settings.logs)})")
+            service.start_web(UniverseWatch(settings, database, universe, say))
+            if before_daemon is not None:
+                before_daemon(service)
+            service.start_daemon(wait=before_daemon is None)
+            right.publish(service.api.url, ready=True)
+            yield service
+        finally:
+            interruption.ignore()
+            service.stop()
+
+
+def _short(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
