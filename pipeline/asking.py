@@ -11,15 +11,19 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
+from functools import partial
+from typing import TypeVar
 
 import tenacity
 
 from pipeline.answers import Answer, judge
-from pipeline.intervals import MINUTE, Interval
+from pipeline.intervals import Interval
 from pipeline.listing import Listing
-from pipeline.providers.errors import MalformedAnswer, ProviderError, RateLimited
+from pipeline.providers.errors import ProviderError, RateLimited
 from pipeline.providers.protocol import BarProvider
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +65,10 @@ class Asking:
     Args:
         provider: The client to ask.
         patience: When to try again and when to stop.
-        now: The clock; UTC.
     """
 
-    def __init__(
-        self, provider: BarProvider, patience: Patience, now: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, provider: BarProvider, patience: Patience) -> None:
         self._provider = provider
-        self._now = now
         self._patience = patience
         self._concurrency = provider.capabilities.concurrency
         self._pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix=provider.name)
@@ -110,24 +110,27 @@ class Asking:
                     waiting.clear()
                 yield outcome
 
+    def insist(self, question: Callable[[], T]) -> T:
+        """Return the answer to a single question, asked as often as our patience allows.
+
+        Raises:
+            ProviderError: The last attempt's error.
+        """
+        answer: T = self._retrying(question)
+        return answer
+
     def close(self) -> None:
         """Let the threads end; questions under way are waited for."""
         self._pool.shutdown(cancel_futures=True)
 
     def _ask_one(self, listing: Listing, window: Interval) -> Outcome:
         try:
-            return Outcome(window, answer=self._retrying(self._attempt, listing, window))
+            return Outcome(window, answer=self.insist(partial(self._attempt, listing, window)))
         except ProviderError as error:
             return Outcome(window, error=error)
 
     def _attempt(self, listing: Listing, window: Interval) -> Answer:
         bars = self._provider.fetch_bars(listing.symbol, listing.asset_class, window)
-        history = self._provider.capabilities.history_minutes
-        if history is not None and window.start < self._now() - history * MINUTE:
-            # What the provider has dropped meanwhile would look like silence.
-            raise MalformedAnswer(
-                self._provider.name, f"{window} left the reachable history before it was answered"
-            )
         return judge(self._provider.name, window, bars)
 
     def _should_stop(self, outcome: Outcome) -> bool:

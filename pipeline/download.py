@@ -108,7 +108,7 @@ class Downloader:
         self._provider = provider
         self._capabilities = provider.capabilities
         self._session = LedgerSession(database)
-        self._asking = Asking(provider, patience or Patience(), now)
+        self._asking = Asking(provider, patience or Patience())
         self._now = now
 
     def __enter__(self) -> Self:
@@ -169,7 +169,9 @@ class Downloader:
         if known or (checked is not None and now - checked < FIRST_TRADE_RECHECK):
             return True
         try:
-            found = self._provider.first_trade(listing.symbol, listing.asset_class)
+            found = self._asking.insist(
+                partial(self._provider.first_trade, listing.symbol, listing.asset_class)
+            )
         except ProviderError as error:
             wanted = self._wanted(listing, month) or month
             failure = failure_of(wanted, error, now)
