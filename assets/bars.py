@@ -58,7 +58,7 @@ def bars_1m(provider: str, universe: Universe) -> dg.AssetsDefinition:
         config: DownloadConfig,
         ledger: LedgerResource,
         downloads: DownloadsResource,
-    ) -> dg.MaterializeResult:  # type: ignore[type-arg] - Dagster knows only the bare annotation
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster knows it bare only
         database = ledger.database()
         cells = [to_cell(key) for key in context.partition_keys]
         try:
@@ -109,12 +109,22 @@ def _finish(
     # An error marks no partition as materialized, so the good ones are logged one by one.
     for outcome in outcomes:
         if not outcome.problem:
-            values = {**totals, **metadata.of_cell(outcome)}
-            context.log_event(
-                dg.AssetMaterialization(key, partition=to_key(outcome.cell), metadata=values)
-            )
+            context.log_event(_materialization(key, outcome, totals))
     context.log_event(logged(check))
     raise _failure(bad, totals)
+
+
+def _materialization(
+    key: dg.AssetKey, outcome: CellOutcome, totals: metadata.Metadata
+) -> dg.AssetMaterialization:
+    partition = to_key(outcome.cell)
+    return dg.AssetMaterialization(
+        key,
+        partition=partition,
+        metadata={**totals, **metadata.of_cell(outcome)},
+        # Dagster adds these itself to what an asset returns.
+        tags={f"dagster/partition/{name}": k for name, k in partition.keys_by_dimension.items()},
+    )
 
 
 def _failure(bad: Sequence[CellOutcome], totals: metadata.Metadata) -> dg.Failure:

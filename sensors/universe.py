@@ -1,8 +1,9 @@
-"""Following the universe file: listings in the ledger, partition keys in Dagster."""
+"""Following the universe file: listings in the ledger, partition keys and pools in Dagster."""
 
 # No `from __future__ import annotations`: Dagster reads the sensor's annotations as they are.
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import dagster as dg
@@ -12,8 +13,9 @@ from pipeline.store.listings import sync_universe
 from pipeline.universe import Universe, load_universe
 from resources.ledger import LedgerResource
 from resources.partitions import missing_partitions, sync_partitions
+from resources.pools import missing_pools, sync_pools
 
-__all__ = ["sync_partitions", "universe_sensor"]
+__all__ = ["sync_instance", "universe_sensor"]
 
 SECONDS_BETWEEN_TICKS = 30
 
@@ -39,7 +41,7 @@ def universe_sensor(path: Path, loaded: Universe | None) -> dg.SensorDefinition:
         universe = load_universe(path)
         fingerprint = hashlib.sha256(universe.model_dump_json().encode()).hexdigest()[:16]
         said = []
-        if fingerprint != context.cursor or missing_partitions(context.instance, universe):
+        if fingerprint != context.cursor or _lacks(context.instance, universe):
             said.append(_sync(context.instance, ledger.database(), universe))
         if loaded is None or loaded.fingerprint() != universe.fingerprint():
             said.append(
@@ -52,13 +54,25 @@ def universe_sensor(path: Path, loaded: Universe | None) -> dg.SensorDefinition:
     return sensor
 
 
+def sync_instance(instance: dg.DagsterInstance, universe: Universe) -> Mapping[str, Sequence[str]]:
+    """Give the instance what it lacks of the universe; return the new partition keys by provider.
+
+    Nothing is ever taken away. The ledger has to know the listings already.
+    """
+    # First the pools: with the partitions there, somebody may launch runs of them.
+    sync_pools(instance, universe)
+    return sync_partitions(instance, universe)
+
+
+def _lacks(instance: dg.DagsterInstance, universe: Universe) -> bool:
+    return bool(missing_partitions(instance, universe) or missing_pools(instance, universe))
+
+
 def _sync(instance: dg.DagsterInstance, database: Database, universe: Universe) -> str:
     # First the ledger: a partition whose listing it does not know could not be materialized.
     with database.connect() as connection:
         sync_universe(connection, universe)
-    added = sync_partitions(instance, universe)
-    count = len(universe.listings())
-    if not added:
-        return f"{count} listings brought in step with the file"
+    added = sync_instance(instance, universe)
+    done = f"{len(universe.listings())} listings brought in step with the file"
     new = ", ".join(f"{provider} {' '.join(keys)}" for provider, keys in added.items())
-    return f"{count} listings brought in step with the file; new partitions: {new}"
+    return f"{done}; new partitions: {new}" if new else done

@@ -54,13 +54,11 @@ class Slice:
         number: Which slice; they are numbered from 0.
         low: Lowest close.
         high: Highest close.
-        bars: Number of bars.
     """
 
     number: int
     low: float
     high: float
-    bars: int
 
 
 def known_listings(
@@ -140,7 +138,7 @@ def slices(
             """
             SELECT floor(extract(epoch FROM ts - %(since)s) * %(number)s
                          / extract(epoch FROM %(before)s - %(since)s))::integer AS number,
-                   min(close) AS low, max(close) AS high, count(*)::integer AS bars
+                   min(close) AS low, max(close) AS high
             FROM ledger.bars_1m
             WHERE listing_id = %(listing)s AND ts >= %(since)s AND ts < %(before)s
             GROUP BY 1 ORDER BY 1

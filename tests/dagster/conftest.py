@@ -21,7 +21,8 @@ from pipeline.store.listings import sync_universe
 from pipeline.store.server import EmbeddedServer
 from pipeline.universe import Universe, load_universe
 from resources.downloads import DownloadsResource
-from resources.partitions import sync_partitions, to_key
+from resources.partitions import to_key
+from sensors.universe import sync_instance
 from venue import VenueProcess
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -152,7 +153,7 @@ class Location:
     def sync(self) -> None:
         with self.database.connect() as connection:
             sync_universe(connection, self.universe)
-        sync_partitions(self.instance, self.universe)
+        sync_instance(self.instance, self.universe)
 
     def run(self, first: Cell, last: Cell | None = None, **config: object) -> Any:
         """Materialize the cells from the first to the last in process."""
@@ -172,14 +173,18 @@ class Location:
     def materialized(self) -> set[str]:
         return self.instance.get_materialized_partitions(BARS)
 
-    def metadata(self, cell: Cell) -> dict[str, Any]:
-        """Return the metadata of the latest materialization, as plain values."""
+    def event(self, cell: Cell) -> dg.AssetMaterialization:
+        """Return the latest materialization of a cell."""
         records = self.instance.fetch_materializations(
             dg.AssetRecordsFilter(asset_key=BARS, asset_partitions=[to_key(cell)]), limit=1
         ).records
         event = records[0].asset_materialization
         assert event is not None
-        return {name: value.value for name, value in event.metadata.items()}
+        return event
+
+    def metadata(self, cell: Cell) -> dict[str, Any]:
+        """Return the metadata of the latest materialization, as plain values."""
+        return {name: value.value for name, value in self.event(cell).metadata.items()}
 
     def stored(self, sql: str) -> Any:
         with self.database.connect() as connection:
