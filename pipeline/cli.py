@@ -14,6 +14,7 @@ import typer
 from pipeline.commands import db
 from pipeline.commands.backfill import backfill
 from pipeline.commands.bars import bars
+from pipeline.commands.demo import demo
 from pipeline.commands.doctor import doctor
 from pipeline.commands.errors import explain
 from pipeline.commands.init import init
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for _command in (init, up, migrate, status, bars, backfill, doctor):
+for _command in (init, up, demo, migrate, status, bars, backfill, doctor):
     app.command()(_command)
 app.add_typer(db.app, name="db")
 

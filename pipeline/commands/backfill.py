@@ -97,7 +97,7 @@ def _launched(settings: Settings, selection: Selection, *, wait: bool) -> Iterat
     from pipeline.orchestration.api import DagsterApi
     from pipeline.orchestration.interruption import Interruption
     from pipeline.orchestration.service import Service, serving
-    from pipeline.orchestration.state import running
+    from pipeline.orchestration.state import claim, running
 
     other = running(settings)
     if other is not None:
@@ -106,27 +106,27 @@ def _launched(settings: Settings, selection: Selection, *, wait: bool) -> Iterat
             raise CommandError(
                 f"process {other.pid} is starting or ending Dagster at {other.url}; try again soon"
             )
-        yield api, _launch(settings, api, selection), lambda: None
+        yield api, launch(settings, api, selection), lambda: None
         return
     if not wait:
         raise CommandError("nothing is running that could go on alone; start `minuteledger up`")
     waves: list[Wave] = []
 
     def plan(service: Service) -> None:
-        waves.extend(_launch(settings, service.api, selection))
+        waves.extend(launch(settings, service.api, selection))
 
-    with serving(
-        settings,
-        port=None,
-        command="backfill",
-        interruption=Interruption(),
-        say=say,
-        before_daemon=plan,
-    ) as service:
+    interruption = Interruption()
+    with (
+        claim(settings, "backfill") as right,
+        serving(
+            settings, right, port=None, interruption=interruption, say=say, before_daemon=plan
+        ) as service,
+    ):
         yield service.api, waves, service.look
 
 
-def _launch(settings: Settings, api: DagsterApi, selection: Selection) -> list[Wave]:
+def launch(settings: Settings, api: DagsterApi, selection: Selection) -> list[Wave]:
+    """Launch what it takes to get everything selected, and tell."""
     from pipeline.commands.ledger import connect
     from pipeline.orchestration import backfills
 

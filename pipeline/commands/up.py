@@ -26,14 +26,16 @@ def up(*, port: Annotated[int, PortOption] = PORT) -> None:
     """
     from pipeline.orchestration.interruption import Interruption
     from pipeline.orchestration.service import serving
+    from pipeline.orchestration.state import claim
     from pipeline.settings import load_settings
 
     settings, interruption = load_settings(), Interruption()
     served = False
     try:
-        with serving(
-            settings, port=port, command="up", interruption=interruption, say=say
-        ) as service:
+        with (
+            claim(settings, "up") as right,
+            serving(settings, right, port=port, interruption=interruption, say=say) as service,
+        ):
             served = True
             _welcome(service)
             service.serve()

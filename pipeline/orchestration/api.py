@@ -28,9 +28,11 @@ _ASSETS = """{ assetNodes { assetKey { path } isMaterializable partitionDefiniti
   dimensionTypes { name dynamicPartitionsDefinitionName } } } }"""
 _DIMENSIONS = """query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { __typename
   ... on AssetNode { partitionKeysByDimension { name partitionKeys } } } }"""
-_ADD = """mutation($key: String!, $set: String!, $repository: RepositorySelector!) {
-  addDynamicPartition(partitionKey: $key, partitionsDefName: $set, repositorySelector: $repository)
-  { __typename ... on PythonError { message } } }"""
+_TICK = """mutation($selector: SensorSelector!) {
+  sensorDryRun(selectorData: $selector, cursor: null) { __typename
+  ... on PythonError { message }
+  ... on DryRunInstigationTick { evaluationResult { skipReason error { message cause { message } }
+  } } } }"""
 _LATEST = """query($key: AssetKeyInput!, $partitions: [String!]) {
   assetNodeOrError(assetKey: $key) { __typename
     ... on AssetNode { latestMaterializationByPartition(partitions: $partitions)
@@ -142,15 +144,21 @@ class DagsterApi:
         node = _good(self._ask(_DIMENSIONS, key={"path": asset.key})["assetNodeOrError"])
         return {key for each in node["partitionKeysByDimension"] for key in each["partitionKeys"]}
 
-    def add_listing(self, asset: Asset, listing: str, location: Location) -> None:
-        """Make a listing a partition of the assets that share `asset`'s dynamic partitions."""
-        repository = {
+    def tick(self, sensor: str, location: Location) -> str:
+        """Evaluate a sensor now, instead of at its next tick, and return why it launched nothing.
+
+        What it does to the instance is done; runs that it asks for are not launched.
+        """
+        selector = {
             "repositoryName": location.repository,
             "repositoryLocationName": location.name,
+            "sensorName": sensor,
         }
-        answer = self._ask(_ADD, key=listing, set=asset.listings, repository=repository)
-        if answer["addDynamicPartition"]["__typename"] != "DuplicateDynamicPartitionError":
-            _good(answer["addDynamicPartition"])
+        result = _good(self._ask(_TICK, selector=selector)["sensorDryRun"])["evaluationResult"]
+        if error := result["error"]:
+            message = (error["cause"] or error)["message"].strip()
+            raise OrchestrationError(f"sensor {sensor} failed: {message}")
+        return str(result["skipReason"] or "")
 
     def materialized(self, key: AssetKey, partitions: Sequence[str]) -> dict[str, float]:
         """Return when (seconds since 1970) each partition was last materialized, if ever."""

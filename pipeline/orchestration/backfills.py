@@ -21,7 +21,7 @@ WAVE = 10_000
 """Most partitions of one backfill: Dagster keeps them in one row, and rewrites it all the time."""
 PRIORITY = {"dagster/priority": "-10"}
 _FEW = 1_000
-_SECONDS_BETWEEN_LOOKS = {True: 1.0, False: 10.0}
+_SECONDS_BETWEEN_LOOKS = {True: 3.0, False: 15.0}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,10 @@ from pipeline.orchestration import instance
 from pipeline.orchestration.api import DagsterApi, Location
 from pipeline.orchestration.errors import OrchestrationError
 from pipeline.orchestration.interruption import Interruption
-from pipeline.orchestration.partitions import add_partitions
 from pipeline.orchestration.preparation import prepare
-from pipeline.orchestration.state import claim
+from pipeline.orchestration.state import Claim
 from pipeline.orchestration.supervisor import Program, Supervisor, tail
-from pipeline.orchestration.watching import UniverseWatch
+from pipeline.orchestration.watching import UNIVERSE_SENSOR, UniverseWatch
 from pipeline.settings import Settings
 
 START_SECONDS = 180.0
@@ -23,6 +22,7 @@ _STOP_RUNS_SECONDS = 15.0
 _LOOK_SECONDS = 0.5
 
 Say = Callable[[str], None]
+Companion = tuple[Program, Callable[[], bool]]
 
 
 class Service:
@@ -39,29 +39,47 @@ class Service:
         self._say = say
         self._watch: UniverseWatch | None = None
 
+    def start(self, *companions: Companion) -> None:
+        """Start processes at once, keep them running, and return when all are up.
+
+        Raises:
+            OrchestrationError: One ended, or took too long.
+        """
+        for program, _ in companions:
+            self._supervisor.start(program)
+        deadline = time.monotonic() + START_SECONDS
+        for program, is_up in companions:
+            while not is_up():
+                self._supervisor.require_alive()
+                if time.monotonic() > deadline:
+                    log = self._supervisor.log(program.name)
+                    raise OrchestrationError(
+                        f"{program.name} is not up after {START_SECONDS:.0f} s; the end of "
+                        f"{log}:\n{tail(log)}"
+                    )
+                time.sleep(0.1)
+
     def start_web(self, watch: UniverseWatch) -> None:
         """Start the code server and the webserver, and return once the definitions are loaded.
 
         Raises:
             OrchestrationError: A process ended, took too long, or cannot load our definitions.
         """
-        self._start(
-            instance.code_server(self._code_port), lambda: instance.answers(self._code_port)
+        self.start(
+            (instance.code_server(self._code_port), lambda: instance.answers(self._code_port)),
+            (instance.webserver(self._port), self.api.answers),
         )
-        self._start(instance.webserver(self._port), self.api.answers)
         location = self._loaded()
         # Nobody else serves this home, so what was under way in an earlier life is dead.
         self.api.terminate(self.api.runs_under_way(), dead=True)
-        add_partitions(self.api, location, watch.universe)
+        # Before anything can be launched, Dagster knows every listing and every provider's pool.
+        self.api.tick(UNIVERSE_SENSOR, location)
         self._watch = watch
 
     def start_daemon(self, *, wait: bool) -> None:
         """Start the daemon; with `wait`, return once each of its parts has shown signs of life."""
         started = time.time()
-        self._start(
-            instance.daemon(),
-            lambda: not wait or all(at >= started for at in self.api.heartbeats().values()),
-        )
+        self.start((instance.daemon(), lambda: not wait or self._ticks_since(started)))
 
     def look(self) -> None:
         """Restart what has died, and follow the universe file. To be called all the time."""
@@ -92,20 +110,14 @@ class Service:
         while self.api.runs_under_way() and time.monotonic() < deadline:
             time.sleep(_LOOK_SECONDS)
 
-    def _start(self, program: Program, is_up: Callable[[], bool]) -> None:
-        self._supervisor.start(program)
-        deadline = time.monotonic() + START_SECONDS
-        while not is_up():
-            self._supervisor.require_alive()
-            if time.monotonic() > deadline:
-                log = self._supervisor.log(program.name)
-                raise OrchestrationError(
-                    f"{program.name} is not up after {START_SECONDS:.0f} s; the end of {log}:\n"
-                    f"{tail(log)}"
-                )
-            time.sleep(0.1)
+    def _ticks_since(self, moment: float) -> bool:
+        return all(at >= moment for at in self.api.heartbeats().values())
 
     def _loaded(self) -> Location:
+        # The webserver may have looked before the code server was up; it does not look again.
+        for location in self.api.locations():
+            if location.error:
+                self.api.reload(location.name)
         deadline = time.monotonic() + START_SECONDS
         while True:
             locations = self.api.locations()
@@ -125,55 +137,57 @@ class Service:
 @contextmanager
 def serving(
     settings: Settings,
+    right: Claim,
     *,
     port: int | None,
-    command: str,
     interruption: Interruption,
     say: Say,
+    companion: Companion | None = None,
     before_daemon: Callable[[Service], None] | None = None,
 ) -> Iterator[Service]:
     """Serve the home for the time of the block: prepare everything, start, and end in order.
 
     Args:
         settings: What to serve.
+        right: The right to do so.
         port: Where the web UI listens; None for any free port.
-        command: What to tell others that runs here.
         interruption: Ctrl-C and the like.
         say: Tells people what happens.
+        companion: A process to start first, and how to see that it is up.
         before_daemon: Called when GraphQL answers and nothing is ticking yet. A backfill launched
             here starts at once; later ones wait for the daemon's next look, up to 30 s.
 
     Raises:
-        OrchestrationError: The home is served already, the port is taken, or a process does not
-            start.
+        OrchestrationError: The port is taken, or a process does not start.
     """
-    with claim(settings, command) as right:
-        chosen = port if port is not None else instance.free_port()
-        instance.require_free(chosen)
-        right.publish(f"http://{instance.HOST}:{chosen}", ready=False)
-        say(f"Preparing the database ({settings.database_label})")
-        database, universe = prepare(settings)
-        code_port = instance.free_port()
-        instance.install(settings)
-        supervisor = Supervisor(
-            logs=settings.logs,
-            environment=instance.environment(settings, database, code_port),
-            folder=settings.home,
-            interruption=interruption,
-            say=say,
-        )
-        service = Service(settings, supervisor, code_port=code_port, port=chosen, say=say)
-        try:
-            say(f"Starting Dagster (logs in {_short(settings.logs)})")
-            service.start_web(UniverseWatch(settings, database, universe, say))
-            if before_daemon is not None:
-                before_daemon(service)
-            service.start_daemon(wait=before_daemon is None)
-            right.publish(service.api.url, ready=True)
-            yield service
-        finally:
-            interruption.ignore()
-            service.stop()
+    chosen = port if port is not None else instance.free_port()
+    instance.require_free(chosen)
+    right.publish(f"http://{instance.HOST}:{chosen}", ready=False)
+    say(f"Preparing the database ({settings.database_label})")
+    database, universe = prepare(settings)
+    code_port = instance.free_port()
+    instance.install(settings)
+    supervisor = Supervisor(
+        logs=settings.logs,
+        environment=instance.environment(settings, database, code_port),
+        folder=settings.home,
+        interruption=interruption,
+        say=say,
+    )
+    service = Service(settings, supervisor, code_port=code_port, port=chosen, say=say)
+    try:
+        say(f"Starting Dagster (logs in {_short(settings.logs)})")
+        if companion is not None:
+            service.start(companion)
+        service.start_web(UniverseWatch(settings, database, universe, say))
+        if before_daemon is not None:
+            before_daemon(service)
+        service.start_daemon(wait=before_daemon is None)
+        right.publish(service.api.url, ready=True)
+        yield service
+    finally:
+        interruption.ignore()
+        service.stop()
 
 
 def _short(path: Path) -> str:

@@ -1,0 +1,167 @@
+"""`minuteledger demo`: everything, offline."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.commands.backfill import follow_to_end, launch, report
+from pipeline.commands.ledger import connect
+from pipeline.commands.output import print_table, say, warn
+from pipeline.commands.status import proof
+from pipeline.commands.up import INTERRUPTED, PORT, PortOption
+
+if TYPE_CHECKING:
+    from pipeline.demo import World
+    from pipeline.orchestration.backfills import Wave
+    from pipeline.orchestration.interruption import Interruption
+    from pipeline.orchestration.service import Service
+    from pipeline.settings import Settings
+
+_SAMPLES = 12
+
+
+def demo(
+    *,
+    port: Annotated[int, PortOption] = PORT,
+    leave: Annotated[
+        bool, typer.Option("--exit", help="End after the summary; 0 only if all is well.")
+    ] = False,
+) -> None:
+    """Show everything offline: a local venue, a demo universe, and its history through Dagster.
+
+    Lives in .demo of the current folder, or in MINUTELEDGER_HOME. A repeat goes on from what is
+    there and downloads nothing twice. Without --exit the web UI is served until Ctrl-C; in the end
+    everything is stopped, the database included.
+    """
+    from pipeline.orchestration.interruption import Interruption
+    from pipeline.settings import load_settings
+
+    home = Path(os.environ.get("MINUTELEDGER_HOME") or ".demo").expanduser().absolute()
+    # Neither a database nor a universe of the user's own has anything to do with the demo.
+    settings = load_settings(home=home, database_url=None, universe=None)
+    run = _Run(settings, Interruption(), port)
+    try:
+        run.go(leave=leave)
+    except KeyboardInterrupt:
+        say("Stopped.")
+        if run.sound is None:
+            raise typer.Exit(INTERRUPTED) from None
+    if not run.sound:
+        raise typer.Exit(1)
+
+
+class _Run:
+    """One run of the demo; `sound` says whether everything is there and adds up, once known."""
+
+    def __init__(self, settings: Settings, interruption: Interruption, port: int) -> None:
+        self.sound: bool | None = None
+        self._settings = settings
+        self._interruption = interruption
+        self._port = port
+        self._waves: list[Wave] = []
+        self._started = time.monotonic()
+
+    def go(self, *, leave: bool) -> None:
+        """Make or find the demo, download what is missing, tell, and serve until interrupted."""
+        from pipeline.demo import World
+        from pipeline.orchestration.service import serving
+        from pipeline.orchestration.state import claim
+
+        with claim(self._settings, "demo") as right, self._database_stopped():
+            world = World.open(self._settings.home)
+            with serving(
+                self._settings,
+                right,
+                port=self._port,
+                interruption=self._interruption,
+                say=say,
+                companion=(world.program(), world.answers),
+                before_daemon=self._launch,
+            ) as service:
+                self.sound = self._download(service)
+                self._tell(service, world)
+                if not leave:
+                    say(f"\nServing {service.api.url} until Ctrl-C.")
+                    service.serve()
+
+    @contextmanager
+    def _database_stopped(self) -> Iterator[None]:
+        """Leave no server behind."""
+        from pipeline.store.server import EmbeddedServer
+
+        try:
+            yield
+        finally:
+            self._interruption.ignore()
+            EmbeddedServer(self._settings.postgres_dir).stop()
+
+    def _launch(self, service: Service) -> None:
+        from pipeline.orchestration.backfills import Selection
+
+        left = service.api.open_backfills()
+        self._waves = launch(self._settings, service.api, Selection())
+        if not self._waves:
+            say("Everything is downloaded already.")
+            return
+        for backfill in left:  # of a run that was interrupted; ours ask for the same
+            service.api.cancel(backfill)
+
+    def _download(self, service: Service) -> bool:
+        """Follow the backfills to their end; return whether everything is there and adds up."""
+        from pipeline.orchestration import backfills
+
+        problems = follow_to_end(self._settings, service.api, self._waves, service.look)
+        with connect(self._settings) as connection:
+            left = backfills.plan(connection, service.api, backfills.Selection())
+            wrong = proof(connection)
+        problems += [
+            f"{wave.provider} {cell}: not complete"
+            for wave in left
+            for cell in wave.cells
+            if not any(text.startswith(f"{wave.provider} {cell}:") for text in problems)
+        ]
+        if problems:
+            report(problems)
+        for text in wrong:
+            warn(text)
+        return not problems and not wrong
+
+    def _tell(self, service: Service, world: World) -> None:
+        from pipeline.store.queries import sample_bars, totals
+
+        with connect(self._settings) as connection:
+            say()
+            print_table([asdict(row) for row in totals(connection)], title="Every minute")
+            names = ("provider", "listing", "ts", "open", "high", "low", "close", "volume")
+            rows = [dict(zip(names, row, strict=True)) for row in sample_bars(connection, _SAMPLES)]
+            say()
+            print_table(rows, title="The newest bars")
+        for_bars, total = world.requests_sent()
+        say()
+        if self.sound:
+            say("The minutes add up: expected = bars + empty + failed + unavailable + pending, and")
+            say("every stored bar lies in an answered minute.")
+        else:
+            warn("Not everything is there; see above.")
+        say(f"In this run the venue got {for_bars} requests for bars, {total} in all.")
+        say(f"It took {time.monotonic() - self._started:.0f} s.")
+        _where_next(service)
+
+
+def _where_next(service: Service) -> None:
+    home = service.settings.home
+    say()
+    say("Where to look next:")
+    say(f"  {service.api.url}  assets, partitions, runs")
+    say(f"  MINUTELEDGER_HOME={home} minuteledger status --months")
+    say(f"  MINUTELEDGER_HOME={home} minuteledger bars BTC-USD --provider bitfinex")
+    say(f"  MINUTELEDGER_HOME={home} minuteledger db psql")
+    say("    SELECT * FROM market.coverage ORDER BY percent;")
