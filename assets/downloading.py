@@ -51,6 +51,9 @@ class CellOutcome:
         """What a reader of the numbers should know, if anything."""
         if self.report is None:
             return ""
+        coverage = self.state.coverage
+        if self.report.complete and coverage is not None and coverage.failed:
+            return "the failed minutes are left alone until their next attempt is due"
         return _why_nothing_wanted(self.report)
 
 

@@ -143,7 +143,9 @@ def test_what_failed_is_left_alone_until_it_is_due_if_so_configured(
     venue.clear_requests()
     assert location.run(BTC[1], only_due=True).success
     assert venue.requests()["total"] == 0
-    assert location.metadata(BTC[1])["failed_minutes"] > 0
+    found = location.metadata(BTC[1])
+    assert found["failed_minutes"] > 0
+    assert found["note"].startswith("the failed minutes are left alone")
 
 
 def test_a_provider_that_is_down_is_given_up_and_nothing_is_materialized(
