@@ -1,0 +1,39 @@
+"""What a ledger holds, in the form of `published`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pipeline.store.database import Database
+from tests.realdata.published import Bars
+
+_TABLES = ("bars_1m", "coverage", "fetch_failure", "bar_revision", "quarantine")
+
+
+def stored(database: Database, listing: str) -> Bars:
+    """Return the stored bars of a listing."""
+    rows = query(
+        database,
+        """
+        SELECT b.ts, b.open, b.high, b.low, b.close, b.volume
+        FROM ledger.bars_1m b JOIN ledger.listing l ON l.id = b.listing_id WHERE l.key = %s
+        """,
+        listing,
+    )
+    return {ts: tuple(values) for ts, *values in rows}
+
+
+def query(database: Database, statement: str, *values: object) -> Sequence[tuple[Any, ...]]:
+    """Return the rows of a query."""
+    with database.connect() as connection:
+        return connection.execute(statement.encode(), values).fetchall()
+
+
+def versions(database: Database) -> dict[str, Any]:
+    """Return what changes when any row of the ledger is written, even with the same values."""
+    statement = """
+        SELECT count(*), coalesce(sum(hashtextextended(t::text || t.xmin::text, 0)), 0)
+        FROM ledger.{} t
+    """
+    return {table: query(database, statement.format(table))[0] for table in _TABLES}
