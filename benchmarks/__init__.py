@@ -1,0 +1,1 @@
+"""Benchmarks: ratios against a floor taken in the same run, for machines differ and are noisy."""

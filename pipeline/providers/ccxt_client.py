@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -49,6 +49,10 @@ class CcxtOptions:
     bars_per_request: int | None = None
     asset_classes: Collection[str] = ("crypto_spot",)
     timeout_seconds: float = 30.0
+
+
+_CLOCK_TOLERANCE = timedelta(minutes=2)
+"""How far a provider's clock may be ahead of ours."""
 
 
 class CcxtProvider:
@@ -199,9 +203,19 @@ class CcxtProvider:
             raise translate(self.name, error) from error
 
     def _cut(self, bars: pa.Table, window: Interval) -> pa.Table:
-        """Cut off what lies after the window, where the API cannot be told its end."""
+        """Cut off what lies after the window, where the API cannot be told its end.
+
+        What lies in the future is not cut off in silence: it shows that the stamps are wrong.
+        """
         if self.capabilities.ends_window:
             return bars
+        latest = pc.max(bars["ts"]).as_py()
+        if latest is not None and latest > self._clock() + _CLOCK_TOLERANCE:
+            raise MalformedAnswer(
+                self.name,
+                f"asked for {window}, a bar came from the future, {latest:%Y-%m-%d %H:%M}",
+                "compare the clocks of this machine and of the provider",
+            )
         early = pc.less(bars["ts"], pa.scalar(window.end, bars["ts"].type))
         return bars.filter(pc.fill_null(early, fill_value=True))
 

@@ -70,7 +70,7 @@ def test_an_analyst_reads_the_market_schema(database: Database) -> None:
         ).fetchall()
         assert {"bars_1m", "coverage", "listings", "instruments"} <= {name for (name,) in names}
         for (name,) in names:
-            connection.execute(f"SELECT * FROM market.{name}")  # type: ignore[arg-type]
+            connection.execute(f"SELECT * FROM market.{name}")
         rows = connection.execute("SELECT sum(pending) FROM market.coverage").fetchone()
     assert rows
     assert rows[0] > 0
@@ -95,7 +95,7 @@ def test_an_analyst_can_do_nothing_else(database: Database, statement: str) -> N
             (psycopg.errors.InsufficientPrivilege, psycopg.errors.ObjectNotInPrerequisiteState)
         ),
     ):
-        connection.execute(statement)  # type: ignore[arg-type]
+        connection.execute(statement)
 
 
 def test_the_month_partition_is_made_once_and_holds_its_month(database: Database) -> None:

@@ -109,6 +109,14 @@ def test_kraken_serves_its_whole_planned_history(opened: Opener, venue: VenuePro
     assert plain(bars).equals(truth(venue, "kraken", "BTC-USD", window))
 
 
+def test_stamps_in_the_future_are_noticed_where_the_api_knows_no_end(
+    opened: Opener, venue: VenueProcess
+) -> None:
+    venue.post_fault("clock_shift", exchange="kraken", shift_minutes=60)
+    with pytest.raises(MalformedAnswer, match="from the future"):
+        opened("kraken").fetch_bars("BTC-USD", "crypto_spot", recent(60, before=120))
+
+
 def test_minutes_that_krakens_history_has_left_behind_are_not_called_empty(opened: Opener) -> None:
     provider = opened("kraken")
     end = NOW.replace(second=0)

@@ -1,0 +1,60 @@
+"""Peak memory of a download: ten times the range must not take more."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from benchmarks.figures import Figure
+from benchmarks.setting import (
+    binance_venue,
+    first_days,
+    fresh_database,
+    months,
+    open_client,
+    put_in_ledger,
+)
+from pipeline.download import Downloader
+from venue import VenueProcess
+
+SHORT, LONG = 3, 30
+_FIRST = datetime(2021, 1, 1, tzinfo=UTC)
+
+
+def run() -> Iterator[Figure]:
+    """Measure each range in a process of its own, and yield the figures."""
+    peaks = {count: _peak_of_a_process(count) for count in (SHORT, LONG)}
+    for count, peak in peaks.items():
+        yield Figure(f"peak memory, {count} months", f"{peak:,.0f} MiB")
+    ratio = peaks[LONG] / peaks[SHORT]
+    yield Figure("peak memory, ten times the range", f"{ratio:.2f}x", "<= 1.20x", ratio <= 1.2)
+
+
+def _peak_of_a_process(count: int) -> float:
+    with binance_venue() as venue:
+        command = [sys.executable, "-m", "benchmarks.memory", str(count), venue.url]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+    peak: float = json.loads(done.stdout)
+    return peak
+
+
+def _download(count: int, venue_url: str) -> None:
+    """Download `count` months and print this process's peak memory in MiB."""
+    import resource
+
+    venue = VenueProcess()
+    venue.url = venue_url
+    wanted = months(_FIRST, count)
+    with fresh_database() as database:
+        listing = put_in_ledger(database, wanted)
+        with Downloader(database, open_client(venue)) as downloader:
+            for month in first_days(wanted):
+                listing = downloader.download(listing, month).listing
+    sys.stdout.write(str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+
+
+if __name__ == "__main__":
+    _download(int(sys.argv[1]), sys.argv[2])
