@@ -1,0 +1,41 @@
+"""The demo, as CI runs it. Two to five minutes: it downloads at the pace real providers allow."""
+
+import json
+import re
+
+from tests.cli.conftest import Home
+
+
+def test_the_demo_completes_offline_and_a_repeat_downloads_nothing(home: Home) -> None:
+    port = str(50_321)
+
+    first = home.run("demo", "--exit", "--port", port, timeout=900)
+
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "The minutes add up" in first.stdout
+    assert home.server.status().state == "stopped"
+    world = json.loads((home.path / "home" / "demo.json").read_text())
+
+    second = home.run("demo", "--exit", "--port", port, timeout=600)
+
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert re.search(r"venue got 0 requests for bars", second.stdout), second.stdout
+    assert json.loads((home.path / "home" / "demo.json").read_text()) == world
+
+    rows = home.json("status")["coverage"]
+    assert {row["provider"] for row in rows} == {"binance", "bitfinex", "coinbase", "kraken"}
+    assert all(row["failed"] == row["pending"] == 0 for row in rows)
+    assert any(row["empty"] for row in rows)
+    assert all((row["unavailable"] > 0) == (row["provider"] == "kraken") for row in rows)
+    assert home.run("status", "--check").returncode == 0
+
+
+def test_the_demo_leaves_a_ledger_of_somebodys_own_alone(home: Home) -> None:
+    home.run("init")
+    before = home.universe.read_text()
+
+    done = home.run("demo", "--exit")
+
+    assert done.returncode == 1
+    assert "of your own" in done.stderr
+    assert home.universe.read_text() == before

@@ -1,0 +1,163 @@
+"""`status` and `bars` on a ledger that holds a month."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import psycopg
+import pytest
+
+from tests.cli.conftest import JANUARY, Home
+from venue import VenueProcess
+
+ETH_MINUTES = JANUARY.minutes - (9 * 24 + 12) * 60
+
+
+@contextmanager
+def changed(home: Home, statement: str, back: str) -> Iterator[None]:
+    """Change the ledger behind its back, for a while."""
+    with psycopg.connect(home.server.url("market"), autocommit=True) as connection:
+        connection.execute(statement)
+        try:
+            yield
+        finally:
+            connection.execute(back)
+
+
+def test_status_accounts_for_every_minute(ledger: Home, markets: VenueProcess) -> None:
+    rows = {(r["provider"], r["listing"]): r for r in ledger.json("status")["coverage"]}
+    start, end = (int(moment.timestamp() * 1000) for moment in (JANUARY.start, JANUARY.end))
+    truth = len(markets.truth("bitfinex", "BTC-USD", start, end)["ts"])
+
+    assert set(rows) == {
+        ("bitfinex", "BTC-USD"),
+        ("bitfinex", "ETH-USD"),
+        ("bitfinex", "NOPE-USD"),
+        ("mirror", "BTC-USD"),
+    }
+    assert rows["bitfinex", "BTC-USD"]["expected"] == JANUARY.minutes
+    assert rows["bitfinex", "BTC-USD"]["bars"] == truth
+    assert rows["bitfinex", "BTC-USD"]["empty"] == JANUARY.minutes - truth
+    assert rows["bitfinex", "ETH-USD"]["expected"] == ETH_MINUTES
+    assert rows["bitfinex", "NOPE-USD"]["failed"] == JANUARY.minutes
+    assert rows["mirror", "BTC-USD"]["expected"] == 24 * 60
+
+
+def test_status_says_why_minutes_failed(ledger: Home) -> None:
+    done = ledger.run("status", "--listing", "NOPE-USD")
+
+    assert done.returncode == 0
+    assert "UnknownSymbol" in done.stdout
+    assert "BTC-USD" not in done.stdout
+
+
+def test_status_lists_months(ledger: Home) -> None:
+    rows = ledger.json("status", "--months", "--provider", "mirror")["coverage"]
+
+    assert [(row["month"], row["percent"]) for row in rows] == [("2024-01-01", 100.0)]
+
+
+def test_status_of_a_name_that_is_not_there_fails(ledger: Home) -> None:
+    assert ledger.run("status", "--provider", "nobody").returncode == 1
+
+
+def test_the_check_passes_on_a_sound_ledger(ledger: Home) -> None:
+    done = ledger.run("status", "--check")
+
+    assert done.returncode == 0
+    assert "add up" in done.stdout
+
+
+def test_the_check_finds_a_bar_that_is_missing(ledger: Home) -> None:
+    lost = "CREATE TABLE lost AS SELECT * FROM ledger.bars_1m WHERE ts = '2024-01-11 00:01Z'"
+    with (
+        changed(ledger, lost, "INSERT INTO ledger.bars_1m SELECT * FROM lost; DROP TABLE lost"),
+        changed(ledger, "DELETE FROM ledger.bars_1m WHERE ts = '2024-01-11 00:01Z'", "SELECT 1"),
+    ):
+        done = ledger.run("status", "--check")
+
+    assert done.returncode == 1
+    assert "bitfinex BTC-USD 2024-01: coverage says" in done.stdout
+
+
+def test_the_check_finds_a_bar_in_a_minute_that_was_never_answered(ledger: Home) -> None:
+    bar = "'2024-01-20 00:00Z', 1, 1, 1, 1 FROM ledger.listing WHERE provider = 'mirror'"
+    insert = f"INSERT INTO ledger.bars_1m (listing_id, ts, open, high, low, close) SELECT id, {bar}"
+    delete = "DELETE FROM ledger.bars_1m WHERE ts = '2024-01-20 00:00Z' AND close = 1"
+
+    with changed(ledger, insert, delete):
+        done = ledger.run("status", "--check", "--json")
+
+    assert done.returncode == 1
+    assert any("never answered" in text for text in json.loads(done.stdout)["problems"])
+
+
+def test_bars_are_those_of_the_half_open_interval(ledger: Home, markets: VenueProcess) -> None:
+    bounds = ("--since", "2024-01-05T10:00Z", "--before", "2024-01-05T12:00Z")
+    done = ledger.run("bars", "BTC-USD", "--provider", "bitfinex", *bounds, "--csv")
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    start = int(datetime(2024, 1, 5, 10, tzinfo=UTC).timestamp() * 1000)
+    truth = markets.truth("bitfinex", "BTC-USD", start, start + 7_200_000)
+
+    assert done.returncode == 0
+    moments = [datetime.fromisoformat(row["ts"]).timestamp() * 1000 for row in rows]
+    assert moments == truth["ts"]
+    assert [float(row["close"]) for row in rows] == truth["close"]
+    assert all(row["vwap"] == "" for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("bound", "first"),
+    [
+        (("--since", "2024-01-05"), True),
+        (("--before", "2024-01-05"), False),
+        (("--since", "2024-01-04", "--before", "2024-01-05"), True),
+    ],
+)
+def test_a_limit_takes_from_the_side_that_is_bounded(
+    ledger: Home,
+    bound: tuple[str, ...],
+    first: bool,  # noqa: FBT001
+) -> None:
+    command = ("bars", "BTC-USD", "--provider", "bitfinex", *bound)
+    everything = [bar["ts"] for bar in ledger.json(*command)]
+
+    taken = [bar["ts"] for bar in ledger.json(*command, "--limit", "7")]
+
+    assert taken == (everything[:7] if first else everything[-7:])
+
+
+def test_bars_without_bounds_are_the_newest(ledger: Home) -> None:
+    lines = ledger.run("bars", "BTC-USD", "--provider", "mirror").stdout.splitlines()
+
+    assert len(lines) == 21
+    assert lines[-1].startswith("2024-01-01 23:")
+
+
+def test_a_listing_at_two_providers_needs_one_of_them(ledger: Home) -> None:
+    done = ledger.run("bars", "BTC-USD")
+
+    assert done.returncode == 2
+    assert "bitfinex, mirror" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("XRP-USD",), 1),
+        (("BTC-USD", "--since", "yesterday"), 2),
+        (("BTC-USD", "--limit", "0"), 2),
+        (("BTC-USD", "--csv", "--json"), 2),
+    ],
+)
+def test_bars_that_cannot_be_printed_are_told(
+    ledger: Home, arguments: tuple[str, ...], code: int
+) -> None:
+    done = ledger.run("bars", *arguments)
+
+    assert done.returncode == code
+    assert done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,178 @@
+"""`up` and `backfill`, with Dagster's real processes."""
+
+import os
+import re
+import signal
+from collections.abc import Callable, Iterator
+
+import pytest
+import requests
+
+from tests.cli.conftest import INSTRUMENTS, PROVIDERS, UNKNOWN, Home, Started, gone, wait_until
+from venue import VenueProcess
+
+NEW = """
+  BTC-EUR:
+    class: crypto_spot
+    listings: {bitfinex: {symbol: BTC/EUR, end: 2024-02-01}}
+"""
+
+
+@pytest.fixture(scope="module")
+def served(make_home: Callable[[], Home], markets: VenueProcess) -> Home:
+    made = make_home()
+    made.write_universe(PROVIDERS.format(url=markets.url), INSTRUMENTS)
+    return made
+
+
+@pytest.fixture(scope="module")
+def up(served: Home) -> Iterator[Started]:
+    started = served.start("up", "--port", str(free_port()))
+    started.wait_for("is up")
+    yield started
+    started.process.kill()
+
+
+def free_port() -> int:
+    from pipeline.orchestration.instance import free_port as free
+
+    return free()
+
+
+def url_of(up: Started) -> str:
+    found = re.search(r"http://127\.0\.0\.1:\d+", up.output)
+    assert found is not None
+    return found.group()
+
+
+def test_up_serves_the_web_ui(up: Started) -> None:
+    info = requests.get(f"{url_of(up)}/server_info", timeout=10).json()
+
+    assert info["dagster_version"]
+    assert len(up.children()) >= 4
+
+
+def test_a_second_up_on_the_same_home_is_refused(served: Home, up: Started) -> None:
+    done = served.run("up", "--port", str(free_port()))
+
+    assert done.returncode == 1
+    assert f"process {up.process.pid}" in done.stderr
+    assert url_of(up) in done.stderr
+
+
+def test_a_port_in_use_is_told_with_the_fix(home: Home, up: Started) -> None:
+    home.run("init")
+
+    done = home.run("up", "--port", url_of(up).rpartition(":")[2])
+
+    assert done.returncode == 1
+    assert "PORT=" in done.stderr
+    assert not home.server.data_dir.exists()
+
+
+def test_the_database_is_not_stopped_under_a_running_up(served: Home, up: Started) -> None:
+    done = served.run("db", "stop")
+
+    assert done.returncode == 1
+    assert str(up.process.pid) in done.stderr
+    assert served.server.status().state == "running"
+
+
+def test_a_backfill_downloads_through_the_running_up(
+    served: Home, up: Started, markets: VenueProcess
+) -> None:
+    done = served.run("backfill", "--to", "2024-01")
+
+    assert done.returncode == 0, done.stderr
+    assert served.run("status", "--check").returncode == 0
+    rows = served.json("status")["coverage"]
+    assert len(rows) == 3
+    assert all(row["percent"] == 100.0 for row in rows)
+    assert url_of(up) in str(served.json("doctor"))
+
+    markets.clear_requests()
+    again = served.run("backfill")
+    assert again.returncode == 0
+    assert "Nothing to do" in again.stdout
+    assert markets.requests()["total"] == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--from", "2024-13"),
+        ("--from", "2024-02", "--to", "2024-01"),
+        ("--provider", "bitfinec"),
+        ("--listing", "DOGE"),
+    ],
+)
+def test_a_backfill_of_what_there_is_not_is_wrong_usage(
+    served: Home, up: Started, arguments: tuple[str, ...]
+) -> None:
+    assert served.run("backfill", *arguments).returncode == 2
+
+
+def test_changes_of_the_universe_are_taken_over(served: Home, up: Started) -> None:
+    before = served.universe.read_text()
+    served.universe.write_text(before + "  X: {class: coin}\n")
+    up.wait_for("the old one stays in use")
+    assert "instruments.X.class" in up.output
+
+    served.universe.write_text(before + UNKNOWN)
+    up.wait_for("The universe has changed: ")
+    assert "NOPE-USD" in up.output
+
+    done = served.run("backfill")
+    assert done.returncode == 1
+    assert "bitfinex NOPE-USD|2024-01-01: " in done.stderr
+    assert "NOPE" in done.stderr.partition("2024-01-01: ")[2]
+
+
+def test_a_process_that_dies_is_started_again(up: Started) -> None:
+    web = next(child for child in up.children() if "dagster-webserver" in " ".join(child.cmdline()))
+    web.send_signal(signal.SIGKILL)
+
+    up.wait_for("webserver is started again")
+    wait_until(lambda: answers(url_of(up)), 120)
+
+
+def answers(url: str) -> bool:
+    try:
+        return requests.get(f"{url}/server_info", timeout=5).ok
+    except requests.RequestException:
+        return False
+
+
+def test_ctrl_c_ends_everything_but_the_database(served: Home, up: Started) -> None:
+    children = up.children()
+
+    assert up.interrupt() == 0
+    assert gone(children)
+    assert "Stopped." in up.output
+    assert served.server.status().state == "running"
+
+
+def test_without_an_up_a_backfill_brings_its_own_dagster(served: Home, up: Started) -> None:
+    assert served.run("backfill", "--no-wait").returncode == 1
+
+    served.universe.write_text(served.universe.read_text().replace(UNKNOWN, ""))
+    done = served.run("backfill", "--provider", "mirror", "--all")
+
+    assert done.returncode == 0, done.stderr
+    assert "mirror 1/1" in done.stdout
+    assert not (served.path / "home" / "serving.json").exists()
+
+
+def test_children_do_not_outlive_an_up_that_is_killed(served: Home) -> None:
+    started = served.start("up", "--port", str(free_port()))
+    started.wait_for("is up")
+    children = started.children()
+    assert len(children) >= 4
+
+    os.kill(started.process.pid, signal.SIGKILL)
+    started.process.wait()
+
+    wait_until(lambda: gone(children), 20)
+    # What it left behind is in nobody's way.
+    assert "is not running" in served.run("doctor").stdout
+    assert served.run("db", "stop").returncode == 0
