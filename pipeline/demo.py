@@ -63,6 +63,7 @@ class World:
         if file.exists():
             known = json.loads(file.read_text(encoding="utf-8"))
             world = cls(home, datetime.fromisoformat(known["created"]), known["port"])
+            world._write_files()
             return world if is_free(world.port) else world._move()
         if (home / "universe.yaml").exists() or (home / "postgres").exists():
             raise OrchestrationError(
@@ -71,9 +72,8 @@ class World:
             )
         world = cls(home, floor_minute(datetime.now(UTC)), free_port())
         home.mkdir(parents=True, exist_ok=True)
-        world._write(home / "venue.yaml", world.venue())
-        world._write(home / "universe.yaml", world.universe())
         world._remember()
+        world._write_files()
         return world
 
     @property
@@ -186,6 +186,12 @@ class World:
         known = {name: value for name, value in asdict(self).items() if name != "home"}
         text = json.dumps(known | {"created": self.created.isoformat()})
         (self.home / "demo.json").write_text(text, encoding="utf-8")
+
+    def _write_files(self) -> None:
+        """Write what is not there yet: an earlier start may have been interrupted."""
+        for name, document in (("venue.yaml", self.venue()), ("universe.yaml", self.universe())):
+            if not (self.home / name).exists():
+                self._write(self.home / name, document)
 
     def _write(self, file: Path, document: Mapping[str, Any]) -> None:
         head = f"# Written by `minuteledger demo` on {self.created:%Y-%m-%d %H:%M} UTC.\n"

@@ -8,60 +8,16 @@ from typing import Any
 
 import requests
 
+from pipeline.orchestration import graphql
 from pipeline.orchestration.errors import OrchestrationError
 
 AssetKey = tuple[str, ...]
 
 _TIMEOUT = 120.0
 _PAGE = 500
-_UNDER_WAY = ["STARTING", "STARTED", "CANCELING"]
+_AT_WORK = ["STARTING", "STARTED"]
+_UNDER_WAY = [*_AT_WORK, "CANCELING"]
 _ENDED = {"COMPLETED", "COMPLETED_SUCCESS", "COMPLETED_FAILED", "FAILED", "CANCELED"}
-
-_LOCATIONS = """{ workspaceOrError { __typename
-  ... on PythonError { message }
-  ... on Workspace { locationEntries { name loadStatus locationOrLoadError { __typename
-    ... on PythonError { message stack }
-    ... on RepositoryLocation { repositories { name } } } } } } }"""
-_DAEMONS = """{ instance { daemonHealth { allDaemonStatuses {
-  daemonType required healthy lastHeartbeatTime } } } }"""
-_ASSETS = """{ assetNodes { assetKey { path } isMaterializable partitionDefinition {
-  dimensionTypes { name dynamicPartitionsDefinitionName } } } }"""
-_DIMENSIONS = """query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { __typename
-  ... on AssetNode { partitionKeysByDimension { name partitionKeys } } } }"""
-_TICK = """mutation($selector: SensorSelector!) {
-  sensorDryRun(selectorData: $selector, cursor: null) { __typename
-  ... on PythonError { message }
-  ... on DryRunInstigationTick { evaluationResult { skipReason error { message cause { message } }
-  } } } }"""
-_LATEST = """query($key: AssetKeyInput!, $partitions: [String!]) {
-  assetNodeOrError(assetKey: $key) { __typename
-    ... on AssetNode { latestMaterializationByPartition(partitions: $partitions)
-      { partition timestamp } } } }"""
-_LAUNCH = """mutation($params: LaunchBackfillParams!) {
-  launchPartitionBackfill(backfillParams: $params) { __typename
-    ... on LaunchBackfillSuccess { backfillId }
-    ... on PartitionKeysNotFoundError { message }
-    ... on UnauthorizedError { message }
-    ... on InvalidSubsetError { message }
-    ... on PythonError { message } } }"""
-_BACKFILL = """query($id: String!) { partitionBackfillOrError(backfillId: $id) { __typename
-  ... on PartitionBackfill { status error { message } } } }"""
-_OPEN = """{ partitionBackfillsOrError(status: REQUESTED) { __typename
-  ... on PartitionBackfills { results { id assetSelection { path } } } } }"""
-_CANCEL = """mutation($id: String!) { cancelPartitionBackfill(backfillId: $id) { __typename } }"""
-_RUNS = """query($filter: RunsFilter!) { runsOrError(filter: $filter, limit: 1000) { __typename
-  ... on Runs { results { runId status } } } }"""
-_FAILURE = """query($id: ID!, $cursor: String) { runOrError(runId: $id) { __typename
-  ... on Run { eventConnection(afterCursor: $cursor) { cursor hasMore events { __typename
-    ... on ExecutionStepFailureEvent { failureMetadata { description }
-      error { message cause { message } } }
-    ... on RunFailureEvent { message } } } } } }"""
-_TERMINATE = """mutation($ids: [String!]!, $policy: TerminateRunPolicy!) {
-  terminateRuns(runIds: $ids, terminatePolicy: $policy) { __typename } }"""
-_RELOAD = """mutation($name: String!) { reloadRepositoryLocation(repositoryLocationName: $name) {
-  __typename ... on PythonError { message }
-  ... on WorkspaceLocationEntry { locationOrLoadError { __typename
-    ... on PythonError { message } } } } }"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,17 +73,17 @@ class DagsterApi:
 
     def locations(self) -> list[Location]:
         """Return the code locations of the workspace."""
-        workspace = _good(self._ask(_LOCATIONS)["workspaceOrError"])
+        workspace = _good(self._ask(graphql.LOCATIONS)["workspaceOrError"])
         return [_location(entry) for entry in workspace["locationEntries"]]
 
     def reload(self, location: str) -> None:
         """Load a code location's definitions anew."""
-        answer = _good(self._ask(_RELOAD, name=location)["reloadRepositoryLocation"])
+        answer = _good(self._ask(graphql.RELOAD, name=location)["reloadRepositoryLocation"])
         _good(answer.get("locationOrLoadError") or {})
 
     def heartbeats(self) -> dict[str, float]:
         """Return the last sign of life of each daemon that is required; 0 for none yet."""
-        health = self._ask(_DAEMONS)["instance"]["daemonHealth"]["allDaemonStatuses"]
+        health = self._ask(graphql.DAEMONS)["instance"]["daemonHealth"]["allDaemonStatuses"]
         return {
             each["daemonType"]: each["lastHeartbeatTime"] or 0.0
             for each in health
@@ -136,12 +92,12 @@ class DagsterApi:
 
     def assets(self) -> list[Asset]:
         """Return all assets that can be materialized."""
-        nodes = self._ask(_ASSETS)["assetNodes"]
+        nodes = self._ask(graphql.ASSETS)["assetNodes"]
         return [_asset(node) for node in nodes if node["isMaterializable"]]
 
     def partition_keys(self, asset: Asset) -> set[str]:
         """Return the keys of both dimensions, listings and months, of an asset."""
-        node = _good(self._ask(_DIMENSIONS, key={"path": asset.key})["assetNodeOrError"])
+        node = _good(self._ask(graphql.DIMENSIONS, key={"path": asset.key})["assetNodeOrError"])
         return {key for each in node["partitionKeysByDimension"] for key in each["partitionKeys"]}
 
     def tick(self, sensor: str, location: Location) -> str:
@@ -154,7 +110,9 @@ class DagsterApi:
             "repositoryLocationName": location.name,
             "sensorName": sensor,
         }
-        result = _good(self._ask(_TICK, selector=selector)["sensorDryRun"])["evaluationResult"]
+        result = _good(self._ask(graphql.TICK, selector=selector)["sensorDryRun"])[
+            "evaluationResult"
+        ]
         if error := result["error"]:
             message = (error["cause"] or error)["message"].strip()
             raise OrchestrationError(f"sensor {sensor} failed: {message}")
@@ -165,7 +123,7 @@ class DagsterApi:
         found: dict[str, float] = {}
         for start in range(0, len(partitions), _PAGE):
             page = list(partitions[start : start + _PAGE])
-            answer = self._ask(_LATEST, key={"path": key}, partitions=page)
+            answer = self._ask(graphql.LATEST, key={"path": key}, partitions=page)
             events = _good(answer["assetNodeOrError"])["latestMaterializationByPartition"]
             found |= {e["partition"]: float(e["timestamp"]) / 1000 for e in events if e}
         return found
@@ -184,34 +142,40 @@ class DagsterApi:
             "title": title,
             "tags": [{"key": key, "value": value} for key, value in tags.items()],
         }
-        launched = _good(self._ask(_LAUNCH, params=params)["launchPartitionBackfill"])
+        launched = _good(self._ask(graphql.LAUNCH, params=params)["launchPartitionBackfill"])
         return str(launched["backfillId"])
 
     def backfill(self, backfill: str) -> Backfill:
         """Return the state of a backfill."""
-        found = _good(self._ask(_BACKFILL, id=backfill)["partitionBackfillOrError"])
+        found = _good(self._ask(graphql.BACKFILL, id=backfill)["partitionBackfillOrError"])
         error = found["error"]
         return Backfill(found["status"], error["message"].strip() if error else None)
 
     def open_backfills(self) -> list[str]:
         """Return the ids of backfills that are not finished."""
-        found = _good(self._ask(_OPEN)["partitionBackfillsOrError"])
+        found = _good(self._ask(graphql.OPEN)["partitionBackfillsOrError"])
         return [each["id"] for each in found["results"]]
 
     def cancel(self, backfill: str) -> None:
         """Ask for a backfill's end."""
-        self._ask(_CANCEL, id=backfill)
+        self._ask(graphql.CANCEL, id=backfill)
 
     def runs_under_way(self, backfill: str | None = None) -> list[str]:
         """Return the ids of runs that have a process, or had one when it was last heard of."""
         tags = [{"key": "dagster/backfill", "value": backfill}] if backfill else []
         return self._runs({"statuses": _UNDER_WAY, "tags": tags})
 
-    def terminate(self, runs: Sequence[str], *, dead: bool = False) -> None:
-        """Ask runs to end; with `dead`, only note that they have."""
-        policy = "MARK_AS_CANCELED_IMMEDIATELY" if dead else "SAFE_TERMINATE"
+    def terminate_runs(self) -> None:
+        """Ask all runs that are at work to end, and have not been asked yet."""
+        self._terminate(self._runs({"statuses": _AT_WORK}), "SAFE_TERMINATE")
+
+    def bury_runs(self) -> None:
+        """Note that runs have ended whose processes are known to be gone."""
+        self._terminate(self.runs_under_way(), "MARK_AS_CANCELED_IMMEDIATELY")
+
+    def _terminate(self, runs: Sequence[str], policy: str) -> None:
         if runs:
-            self._ask(_TERMINATE, ids=list(runs), policy=policy)
+            self._ask(graphql.TERMINATE, ids=runs, policy=policy)
 
     def reasons(self, backfill: str) -> list[str]:
         """Return, without repetition, why runs of a backfill failed."""
@@ -224,7 +188,7 @@ class DagsterApi:
         general: list[str] = []
         cursor: str | None = None
         while True:
-            events = _good(self._ask(_FAILURE, id=run, cursor=cursor)["runOrError"])
+            events = _good(self._ask(graphql.FAILURE, id=run, cursor=cursor)["runOrError"])
             page = events["eventConnection"]
             found += [text for event in page["events"] for text in _step_failure(event)]
             general += [
@@ -235,7 +199,7 @@ class DagsterApi:
                 return found or general
 
     def _runs(self, criteria: Mapping[str, object]) -> list[str]:
-        found = _good(self._ask(_RUNS, filter=criteria)["runsOrError"])
+        found = _good(self._ask(graphql.RUNS, filter=criteria)["runsOrError"])
         return [run["runId"] for run in found["results"]]
 
     def _ask(self, query: str, **variables: object) -> dict[str, Any]:

@@ -71,7 +71,7 @@ class Service:
         )
         location = self._loaded()
         # Nobody else serves this home, so what was under way in an earlier life is dead.
-        self.api.terminate(self.api.runs_under_way(), dead=True)
+        self.api.bury_runs()
         # Before anything can be launched, Dagster knows every listing and every provider's pool.
         self.api.tick(UNIVERSE_SENSOR, location)
         self._watch = watch
@@ -105,9 +105,10 @@ class Service:
         if not runs:
             return
         self._say(f"Ending {len(runs)} runs under way; what they have stored is kept.")
-        self.api.terminate(runs)
         deadline = time.monotonic() + _STOP_RUNS_SECONDS
         while self.api.runs_under_way() and time.monotonic() < deadline:
+            # Again and again: one that was just being launched did not hear the first time.
+            self.api.terminate_runs()
             time.sleep(_LOOK_SECONDS)
 
     def _ticks_since(self, moment: float) -> bool:
