@@ -83,10 +83,9 @@ class Account:
                 " that made it, or set MINUTELEDGER_HOME to a folder of your own."
             ) from error
         candidates = _accounts_for_root() if mine == 0 else [_own_account()]
-        if owner == mine and not (mine == 0 and (folder / "PG_VERSION").exists()):
-            chosen = candidates[0]
-        else:
-            chosen = next((entry for entry in candidates if entry.pw_uid == owner), None)
+        ours_to_choose = owner == mine and not (mine == 0 and (folder / "PG_VERSION").exists())
+        fitting = (entry for entry in candidates if ours_to_choose or entry.pw_uid == owner)
+        chosen = next(fitting, None)
         if chosen is None:
             raise ServerError(_wrong_owner(folder, owner, candidates[0].pw_name))
         return cls(chosen.pw_name, chosen.pw_uid, chosen.pw_gid)
