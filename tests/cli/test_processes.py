@@ -50,12 +50,18 @@ def supervisor(tmp_path: Path, interruption: Interruption, said: list[str]) -> I
 
 
 def test_an_interruption_waits_for_what_must_be_whole(interruption: Interruption) -> None:
-    whole = False
-    with pytest.raises(KeyboardInterrupt), interruption.shield():
-        signal.raise_signal(signal.SIGTERM)
-        whole = True
+    done: list[str] = []
 
-    assert whole
+    def work() -> None:
+        with interruption.shield():
+            signal.raise_signal(signal.SIGTERM)
+            done.append("whole")
+        done.append("more")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+
+    assert done == ["whole"]
     signal.raise_signal(signal.SIGINT)  # a second one does nothing
 
 
