@@ -180,7 +180,9 @@ BEGIN
     IF to_regclass('ledger.' || name) IS NOT NULL THEN
         RETURN name;
     END IF;
-    PERFORM pg_advisory_xact_lock(hashtext('ledger.bars_1m'), 0);
+    -- Keeps two writers from making the same table, and no reader or writer of bars waits for it. An
+    -- advisory lock would not do: only a lock on a relation shows what others have made meanwhile.
+    LOCK TABLE ledger.bars_1m IN SHARE UPDATE EXCLUSIVE MODE;
     IF to_regclass('ledger.' || name) IS NULL THEN
         -- Attaching a finished table locks out no reader; CREATE TABLE ... PARTITION OF would.
         EXECUTE format('CREATE TABLE ledger.%I (LIKE ledger.bars_1m INCLUDING ALL)', name);
