@@ -76,7 +76,7 @@ class Asking:
         self._retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(patience.attempts),
             wait=tenacity.wait_exponential_jitter(
-                initial=patience.first_wait.total_seconds(),
+                multiplier=patience.first_wait.total_seconds(),
                 max=patience.longest_wait.total_seconds(),
                 jitter=patience.first_wait.total_seconds(),
             ),

@@ -195,7 +195,7 @@ class Downloader:
                 listing.id,
                 reachable,
                 now=now,
-                settle_before=now - self._capabilities.settle_after,
+                settle_before=floor_minute(now) - self._capabilities.settle_after,
                 only_due=only_due,
             )
         )

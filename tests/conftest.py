@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
 from psycopg import sql
 
 from pipeline.store.database import Database
@@ -18,6 +19,10 @@ from pipeline.store.server import EmbeddedServer
 from venue import VenueProcess
 
 MARKET_DATA = Path(__file__).resolve().parents[2] / "shared" / "market-data"
+
+# The same examples at every run, and no example fails because the machine is busy.
+settings.register_profile("project", deadline=None, derandomize=True)
+settings.load_profile("project")
 
 _numbers = count(1)
 # Tests throw their data away, so nothing has to reach the disk.

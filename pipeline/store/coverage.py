@@ -82,8 +82,8 @@ def to_fetch(
         listing_id: The listing.
         wanted: Minutes of one calendar month.
         now: The time by which failed ranges are due or not.
-        settle_before: Answered minutes before this that were answered too early to be final are
-            asked again.
+        settle_before: Answered minutes before this whole minute that were answered too early to be
+            final are asked again.
         only_due: Leave out failed ranges whose next attempt is not due; else they are asked again
             now.
     """

@@ -18,7 +18,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from pipeline.bars import BAR_SCHEMA
-from pipeline.intervals import Interval
+from pipeline.intervals import Interval, floor_minute
 from pipeline.quality import RefusedBar
 from pipeline.store import failures
 from pipeline.store.merging import Merged, merge
@@ -166,7 +166,7 @@ def _text(value: datetime | float) -> str | float:
 
 
 def _extend_coverage(connection: psycopg.Connection, delivery: Delivery, inserted: int) -> None:
-    settled_before = delivery.received_at - delivery.settle_after
+    settled_before = floor_minute(delivery.received_at) - delivery.settle_after
     connection.execute(
         _EXTEND_COVERAGE,
         _key(delivery) | {"settled_before": settled_before, "inserted": inserted},

@@ -178,6 +178,19 @@ def test_a_feed_that_shifts_after_the_fact_is_refused_and_the_bars_stay(drill: D
 
 
 @everywhere
+def test_a_month_that_settles_in_the_middle_of_a_minute_is_asked_for_whole_minutes(
+    drill: Drill,
+) -> None:
+    early = at("2024-03-10T18:00") + timedelta(seconds=31, microseconds=5)
+    assert drill.download(now=lambda: early).complete
+    later = at("2024-03-11T12:00") + timedelta(seconds=47)
+    report = drill.download(now=lambda: later)
+    assert report.complete, report.explain()
+    assert drill.coverage().settled == 12 * 60
+    check_that_nothing_is_wrong(drill)
+
+
+@everywhere
 def test_a_few_restated_bars_become_revisions_at_settling_time(drill: Drill) -> None:
     early = at("2024-03-11T06:00")
     assert drill.download(now=lambda: early).complete
