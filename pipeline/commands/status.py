@@ -62,7 +62,7 @@ def proof(
         f"{row.provider} {row.listing} {row.month:%Y-%m}: {row.expected} minutes are expected, "
         f"but {row.bars} bars + {row.empty} empty + {row.failed} failed + {row.unavailable} "
         f"unavailable + {row.pending} pending are not so many"
-        for row in coverage(connection, provider, listing)
+        for row in coverage(connection, provider, [listing] if listing else None)
         if not row.adds_up
     ]
     return problems + false_sums(connection, provider, listing)
@@ -75,7 +75,9 @@ def _rows(
     from pipeline.store.queries import totals
 
     if months:
-        return [asdict(row) for row in coverage(connection, provider, listing)]
+        return [
+            asdict(row) for row in coverage(connection, provider, [listing] if listing else None)
+        ]
     return [asdict(row) for row in totals(connection, provider, listing)]
 
 

@@ -97,7 +97,9 @@ def assets_of(api: DagsterApi, provider: str) -> list[Asset]:
 
 def plan(connection: psycopg.Connection, api: DagsterApi, selection: Selection) -> list[Wave]:
     """Return the waves that it takes to get everything selected."""
-    rows = coverage(connection, selection.provider, selection.listing)
+    rows = coverage(
+        connection, selection.provider, [selection.listing] if selection.listing else None
+    )
     rows = [row for row in rows if selection.takes(row.month)]
     waves: list[Wave] = []
     for provider in sorted({row.provider for row in rows}):

@@ -15,7 +15,7 @@ from psycopg.rows import class_row
 from pipeline.intervals import Interval
 from pipeline.listing import Listing
 from pipeline.store import listings
-from pipeline.store.coverage import CoverageRow
+from pipeline.store.coverage import CoverageRow, coverage
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -87,21 +87,9 @@ def states(
 def _coverage(
     connection: psycopg.Connection, provider: str, cells: Collection[Cell]
 ) -> Mapping[Cell, CoverageRow]:
-    with connection.cursor(row_factory=class_row(CoverageRow)) as cursor:
-        cursor.execute(
-            """
-            SELECT provider, listing, month, expected, bars, empty, failed, unavailable, pending,
-                   settled, percent::double precision AS percent
-            FROM market.coverage
-            WHERE provider = %s AND listing = ANY(%s) AND month = ANY(%s)
-            """,
-            [
-                provider,
-                sorted({cell.listing for cell in cells}),
-                sorted({cell.month for cell in cells}),
-            ],
-        )
-        return {Cell(row.listing, row.month): row for row in cursor}
+    named, months = {cell.listing for cell in cells}, {cell.month for cell in cells}
+    rows = coverage(connection, provider, named, months)
+    return {Cell(row.listing, row.month): row for row in rows}
 
 
 def _stored(

@@ -6,6 +6,7 @@ the bars (`deliveries`).
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -116,20 +117,32 @@ def mark_unavailable(connection: psycopg.Connection, listing_id: int, lost: Inte
 def coverage(
     connection: psycopg.Connection,
     provider: str | None = None,
-    listing: str | None = None,
-    month: date | None = None,
+    listings: Collection[str] | None = None,
+    months: Collection[date] | None = None,
 ) -> list[CoverageRow]:
-    """Return `market.coverage`, or what the arguments name of it, by provider, listing, month."""
+    """Return `market.coverage`, or what the arguments name of it, by provider, listing, month.
+
+    Args:
+        connection: An open connection.
+        provider: A provider's name; None for all.
+        listings: Keys of listings; None for all.
+        months: First days of months; None for all.
+    """
     with connection.cursor(row_factory=class_row(CoverageRow)) as cursor:
         cursor.execute(
             """
             SELECT provider, listing, month, expected, bars, empty, failed, unavailable, pending,
                    settled, percent::double precision AS percent
             FROM market.coverage
-            WHERE provider = coalesce(%s, provider) AND listing = coalesce(%s, listing)
-              AND month = coalesce(%s, month)
+            WHERE (%(provider)s::text IS NULL OR provider = %(provider)s)
+              AND (%(listings)s::text[] IS NULL OR listing = ANY(%(listings)s))
+              AND (%(months)s::date[] IS NULL OR month = ANY(%(months)s))
             ORDER BY provider, listing, month
             """,
-            [provider, listing, month],
+            {
+                "provider": provider,
+                "listings": None if listings is None else sorted(listings),
+                "months": None if months is None else sorted(months),
+            },
         )
         return cursor.fetchall()

@@ -88,7 +88,7 @@ class Home:
 
     def coverage(self, listing: str) -> list[CoverageRow]:
         with self.database.connect() as connection:
-            return coverage(connection, "bitfinex", listing)
+            return coverage(connection, "bitfinex", [listing])
 
     def answered(self, listing: str, month: str) -> Any:
         ((ranges,),) = query(

@@ -129,7 +129,7 @@ def test_every_minute_is_in_the_state_that_its_history_gives_it(
         else:
             apply(connection, listing, kind, during, bars)
             oracle.apply(kind, range(first, end), bars)
-    (row,) = coverage(connection, listing=listing.key, month=MONTH.start.date())
+    (row,) = coverage(connection, listings=[listing.key], months=[MONTH.start.date()])
     assert row.adds_up
     assert row.expected == MONTH.minutes
     assert row.bars == len(oracle.bars)
@@ -172,7 +172,7 @@ def test_a_listing_that_leaves_the_universe_keeps_its_history_and_expects_no_mor
     listing = add_listing(connection, start="2024-02-01")
     apply(connection, listing, "answered", Interval(minute(0), minute(60)), {1, 2, 3})
     add_listing(connection, key="another", symbol="ETH/USD")
-    (row,) = coverage(connection, listing=listing.key)
+    (row,) = coverage(connection, listings=[listing.key])
     assert (row.expected, row.bars, row.empty, row.pending) == (60, 3, 57, 0)
 
 
@@ -182,7 +182,7 @@ def test_a_later_start_in_the_universe_loses_no_stored_minute(
     listing = add_listing(connection, start="2024-02-01")
     apply(connection, listing, "answered", Interval(minute(0), minute(60)), {1, 2, 3})
     add_listing(connection, start="2024-02-15")
-    (row,) = coverage(connection, listing=listing.key, month=MONTH.start.date())
+    (row,) = coverage(connection, listings=[listing.key], months=[MONTH.start.date()])
     assert (row.bars, row.empty) == (3, 57)
     assert row.expected == 60 + 15 * 1440
     assert row.adds_up

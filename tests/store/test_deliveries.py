@@ -115,7 +115,7 @@ def test_a_feed_one_hour_off_is_refused_whole(
 
 def test_an_empty_answer_is_covered(connection: psycopg.Connection, listing: Listing) -> None:
     commit(connection, delivery(listing, empty_bars(), DAY))
-    (row,) = coverage(connection, month=DAY.start.date().replace(day=1))
+    (row,) = coverage(connection, months=[DAY.start.date().replace(day=1)])
     assert (row.bars, row.empty, row.failed) == (0, 1440, 0)
     assert row.pending == row.expected - 1440
     assert row.adds_up
@@ -126,7 +126,7 @@ def test_only_what_was_answered_late_enough_is_settled(
 ) -> None:
     noon = at("2024-01-11T12:00")
     commit(connection, delivery(listing, bars(DAY), DAY, received_at=noon))
-    (row,) = coverage(connection, month=at("2024-01-01").date())
+    (row,) = coverage(connection, months=[at("2024-01-01").date()])
     assert row.settled == 720
 
 
@@ -147,7 +147,7 @@ def test_failures_and_refused_rows_are_kept_with_the_delivery(
             refused=(RefusedBar("close_finite", row),),
         ),
     )
-    (month,) = coverage(connection, month=at("2024-01-01").date())
+    (month,) = coverage(connection, months=[at("2024-01-01").date()])
     assert (month.bars, month.empty, month.failed) == (1380, 0, 60)
     assert month.adds_up
     kept = connection.execute("SELECT rule, bar FROM ledger.quarantine").fetchone()
