@@ -251,7 +251,9 @@ def test_a_signal_to_the_whole_group_of_the_starter_does_not_reach_the_server(
     home: Path, number: signal.Signals
 ) -> None:
     server = EmbeddedServer(home / "pg")
-    code = "server.start(); print('up', flush=True); time.sleep(60)"
+    # A shell that runs the tests in the background has us ignore SIGINT, and children inherit that.
+    attentive = "signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{attentive}; server.start(); print('up', flush=True); time.sleep(60)"
     starter = spawn(code, home / "pg", leader=True)
     assert starter.stdout is not None
     assert starter.stdout.readline() == "up\n"
