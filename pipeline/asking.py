@@ -25,6 +25,9 @@ from pipeline.providers.protocol import BarProvider
 
 T = TypeVar("T")
 
+_BARS_AHEAD = 30_000
+"""How many bars may have come, or be on their way, that the caller has not taken yet."""
+
 
 @dataclass(frozen=True, slots=True)
 class Patience:
@@ -70,8 +73,10 @@ class Asking:
     def __init__(self, provider: BarProvider, patience: Patience) -> None:
         self._provider = provider
         self._patience = patience
-        self._concurrency = provider.capabilities.concurrency
-        self._pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix=provider.name)
+        capabilities = provider.capabilities
+        self._pool = ThreadPoolExecutor(capabilities.concurrency, thread_name_prefix=provider.name)
+        # The threads have something to do while the caller commits what it has.
+        self._ahead = capabilities.concurrency + _BARS_AHEAD // capabilities.bars_per_request
         self._failures_in_a_row = 0
         self._retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(patience.attempts),
@@ -99,7 +104,7 @@ class Asking:
         waiting = deque() if self.given_up else deque(windows)
         under_way: set[Future[Outcome]] = set()
         while waiting or under_way:
-            while waiting and len(under_way) < self._concurrency:
+            while waiting and len(under_way) < self._ahead:
                 under_way.add(self._pool.submit(self._ask_one, listing, waiting.popleft()))
             done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
             for future in done:
@@ -108,6 +113,7 @@ class Asking:
                     waiting.extendleft(outcome.answer.unsure)
                 if self._should_stop(outcome):
                     waiting.clear()
+                    under_way = {future for future in under_way if not future.cancel()}
                 yield outcome
 
     def insist(self, question: Callable[[], T]) -> T:

@@ -93,10 +93,13 @@ def sift(bars: pa.Table) -> tuple[pa.Table, list[RefusedBar]]:
 
     bars = bars.sort_by("ts")
     frame = _frame(bars)
-    repeated = frame.duplicated()
-    broken = dict.fromkeys(frame.index[repeated], "repeated")
+    broken = {}
+    if not frame["ts"].is_unique:
+        repeated = frame.duplicated()
+        broken = dict.fromkeys(frame.index[repeated], "repeated")
+        frame = frame[~repeated]
     try:
-        bar_rules().validate(frame[~repeated], lazy=True)
+        bar_rules().validate(frame, lazy=True)
     except SchemaErrors as errors:
         cases = errors.failure_cases.dropna(subset=["index"])
         # A broken column says more than the comparison of columns that it spoils: "Column" sorts

@@ -183,24 +183,24 @@ class CcxtProvider:
         start_ms, end_ms = (int(bound.timestamp()) * 1000 for bound in (window.start, window.end))
         # One millisecond less than the end means the same whether an API counts its end in or not.
         params = {"until": end_ms - 1} if self.capabilities.ends_window else {}
-        exchanged = self._watch.begin(self.capabilities.request_weight)
 
         def parse_row(row: Row) -> Sequence[Any]:
             parsed: Sequence[Any] = self._exchange.parse_ohlcv(row, market)
             return parsed
 
-        try:
-            returned = self._exchange.fetch_ohlcv(
-                market["symbol"], timeframe, start_ms, limit, params
-            )
-            rows = raw_candles(self._exchange, exchanged, returned)
-            if exchanged.rows is None:
-                return to_bars(rows, list)
-            return to_bars(rows, parse_row, EXTRA_CELLS.get(self._exchange.id))
-        except ProviderError:
-            raise
-        except Exception as error:
-            raise translate(self.name, error) from error
+        with self._watch.exchanging(self.capabilities.request_weight) as exchanged:
+            try:
+                returned = self._exchange.fetch_ohlcv(
+                    market["symbol"], timeframe, start_ms, limit, params
+                )
+                rows = raw_candles(self._exchange, exchanged, returned)
+                if exchanged.rows is None:
+                    return to_bars(rows, list)
+                return to_bars(rows, parse_row, EXTRA_CELLS.get(self._exchange.id))
+            except ProviderError:
+                raise
+            except Exception as error:
+                raise translate(self.name, error) from error
 
     def _cut(self, bars: pa.Table, window: Interval) -> pa.Table:
         """Cut off what lies after the window, where the API cannot be told its end.
@@ -242,13 +242,13 @@ class CcxtProvider:
             return self._list
 
     def _load_markets(self) -> MarketList:
-        exchanged = self._watch.begin(self.capabilities.list_weight)
-        try:
-            listed = MarketList(self.name, self._exchange.load_markets(reload=True).values())
-        except ProviderError:
-            raise
-        except Exception as error:
-            raise translate(self.name, error) from error
+        with self._watch.exchanging(self.capabilities.list_weight) as exchanged:
+            try:
+                listed = MarketList(self.name, self._exchange.load_markets(reload=True).values())
+            except ProviderError:
+                raise
+            except Exception as error:
+                raise translate(self.name, error) from error
         # ccxt swallows some errors (Coinbase's second list): a list with a hole would make markets
         # unknown.
         for failure in exchanged.failures:
