@@ -25,7 +25,7 @@ from pipeline.providers.protocol import BarProvider
 
 T = TypeVar("T")
 
-_BARS_AHEAD = 30_000
+BARS_AHEAD = 10_000
 """How many bars may have come, or be on their way, that the caller has not taken yet."""
 
 
@@ -76,7 +76,7 @@ class Asking:
         capabilities = provider.capabilities
         self._pool = ThreadPoolExecutor(capabilities.concurrency, thread_name_prefix=provider.name)
         # The threads have something to do while the caller commits what it has.
-        self._ahead = capabilities.concurrency + _BARS_AHEAD // capabilities.bars_per_request
+        self._ahead = capabilities.concurrency + BARS_AHEAD // capabilities.bars_per_request
         self._failures_in_a_row = 0
         self._retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(patience.attempts),

@@ -20,7 +20,7 @@ from requests.adapters import HTTPAdapter
 
 from pipeline.providers.ccxt_errors import translate
 from pipeline.providers.errors import MalformedAnswer, ProviderError, RateLimited, Unsupported
-from pipeline.providers.limiter import PausedError, RateLimiter
+from pipeline.providers.limiter import PausedError, RateLimiter, Send
 
 if TYPE_CHECKING:
     from pipeline.providers.capabilities import Capabilities
@@ -72,6 +72,7 @@ class Exchanged:
         rows: The candles ccxt was about to parse; None when it did not get that far.
         failures: Errors met on the way, also those that ccxt swallowed.
         decoding: Whether this thread is the one that reads an answer.
+        send: The latest request, as the limiter knows it.
     """
 
     weight: int = 1
@@ -79,6 +80,7 @@ class Exchanged:
     rows: list[Any] | None = None
     failures: list[ProviderError] = field(default_factory=list)
     decoding: bool = False
+    send: Send | None = None
 
 
 class Watch:
@@ -106,6 +108,12 @@ class Watch:
             yield exchanged
         finally:
             self._let_others_decode()
+
+    def received(self) -> None:
+        """Note that the answer to this thread's request is there, or will not come."""
+        send = self.current.send
+        if send is not None and not send.answered:
+            self.limiter.answered(send)
 
     def decode_alone(self) -> None:
         """Wait until no other thread reads an answer; holds until the next request or the end."""
@@ -135,16 +143,19 @@ class Watch:
     def _send(self, request: Callable[[], object]) -> object:
         self._let_others_decode()
         try:
-            self.limiter.acquire(self.current.weight)
+            send = self.limiter.acquire(self.current.weight)
         except PausedError as paused:
             what = f"still {paused}"
             raise RateLimited(self.provider, what, retry_after=paused.remaining) from None
         with self._count:
             self.requests_sent += 1
+        self.current.send = send
         try:
             answer = request()
         except Exception as error:
             raise translate(self.provider, error) from error
+        finally:
+            self.received()
         if not isinstance(answer, dict | list):
             raise MalformedAnswer(self.provider, "the body is not whole JSON")
         return answer
@@ -166,6 +177,7 @@ class Watched(_Exchange):
 
     def on_rest_response(self, *args: object) -> str:
         """Take an answer, in its turn; ccxt calls this once the body is there."""
+        self.watch.received()
         self.watch.decode_alone()
         body: str = super().on_rest_response(*args)
         return body

@@ -11,6 +11,7 @@ from multiprocessing.process import BaseProcess
 from random import Random
 from typing import Any
 
+from pipeline.asking import BARS_AHEAD
 from pipeline.intervals import Interval
 from pipeline.store.database import Database
 from tests.drills import evidence, moments
@@ -27,7 +28,7 @@ RESTATED = span("2024-02-19T10:00", "2024-02-19T10:09")
 # The first page of litecoin's March, of which every fifth row is refused.
 SPOILED = span("2024-03-01T00:00", "2024-03-01T05:00")
 CHUNK_BARS = 4_000
-IN_FLIGHT = CHUNK_BARS + (CONCURRENCY + 1) * PAGE
+IN_FLIGHT = CHUNK_BARS + BARS_AHEAD + (CONCURRENCY + 1) * PAGE
 
 
 def deaths() -> list[Moment | int]:
@@ -128,7 +129,7 @@ def test_a_download_killed_ten_times_ends_as_an_undisturbed_one(
         evidence.check_sums(database)
         # Nothing that was committed is asked for again.
         assert evidence.overlaps(life.questions, life.before) == []
-        # What died with it is what was in flight: a chunk, and a page a thread.
+        # What died with it is what was in flight: a chunk, what was asked ahead, a page a thread.
         assert sum(question.rows for question in life.in_vain) <= IN_FLIGHT
         lives.append(life)
     found = evidence.tables(database)
