@@ -102,13 +102,15 @@ class Asking:
         asked yet are left out.
         """
         waiting = deque() if self.given_up else deque(windows)
-        under_way: set[Future[Outcome]] = set()
+        under_way: set[Future[Outcome | None]] = set()
         while waiting or under_way:
             while waiting and len(under_way) < self._ahead:
                 under_way.add(self._pool.submit(self._ask_one, listing, waiting.popleft()))
             done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
             for future in done:
                 outcome = future.result()
+                if outcome is None:
+                    continue
                 if outcome.answer:
                     waiting.extendleft(outcome.answer.unsure)
                 if self._should_stop(outcome):
@@ -129,11 +131,17 @@ class Asking:
         """Let the threads end; questions under way are waited for."""
         self._pool.shutdown(cancel_futures=True)
 
-    def _ask_one(self, listing: Listing, window: Interval) -> Outcome:
+    def _ask_one(self, listing: Listing, window: Interval) -> Outcome | None:
+        """Ask one question; None if the provider was given up before its turn came."""
+        if self.given_up:
+            return None
         try:
-            return Outcome(window, answer=self.insist(partial(self._attempt, listing, window)))
+            answer = self.insist(partial(self._attempt, listing, window))
         except ProviderError as error:
+            self._failures_in_a_row += 1
             return Outcome(window, error=error)
+        self._failures_in_a_row = 0
+        return Outcome(window, answer=answer)
 
     def _attempt(self, listing: Listing, window: Interval) -> Answer:
         bars = self._provider.fetch_bars(listing.symbol, listing.asset_class, window)
@@ -141,7 +149,5 @@ class Asking:
 
     def _should_stop(self, outcome: Outcome) -> bool:
         if outcome.error is None:
-            self._failures_in_a_row = 0
             return False
-        self._failures_in_a_row += 1
         return self.given_up or not self._patience.waits_out(outcome.error)
