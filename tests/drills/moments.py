@@ -120,8 +120,37 @@ def blocked_by(database: Database, holder: int) -> bool:
     return bool(row and row[0])
 
 
-def waiting_for_standby(connection: psycopg.Connection) -> bool:
-    """Return whether a commit waits for a second server that is not there."""
+def delivery_waits_for_standby(database: Database) -> bool:
+    """Return whether the commit of a delivery waits for a second server that is not there.
+
+    Another commit that waits there (a new month's table, a first trade) is let go.
+    """
+    with database.connect() as connection:
+        connection.autocommit = True
+        waiting = connection.execute(
+            """
+            SELECT EXISTS (
+                SELECT FROM pg_locks l
+                WHERE l.pid = a.pid AND l.relation = 'ledger.coverage'::regclass
+                  AND l.mode = 'RowExclusiveLock')
+            FROM pg_stat_activity a WHERE a.wait_event = 'SyncRep'
+            """
+        ).fetchall()
+        if waiting and (True,) not in waiting:
+            demand_standby(connection, demanded=False)
+            until(lambda: not _waits(connection))
+            demand_standby(connection, demanded=True)
+    return (True,) in waiting
+
+
+def demand_standby(connection: psycopg.Connection, *, demanded: bool) -> None:
+    """Have nobody told of a commit before a second server has it, or no longer."""
+    names = "'*'" if demanded else "DEFAULT"
+    connection.execute(f"ALTER SYSTEM SET synchronous_standby_names = {names}".encode())
+    connection.execute("SELECT pg_reload_conf()")
+
+
+def _waits(connection: psycopg.Connection) -> bool:
     row = connection.execute(
         "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
     ).fetchone()

@@ -137,9 +137,8 @@ def test_a_commit_that_was_never_acknowledged_is_not_done_twice(
         wait_until_in_the_middle(job, fresh, process)
         # Transactions are committed now, but nobody is told before a second server has them.
         with psycopg.connect(own_server.url("postgres"), autocommit=True) as connection:
-            connection.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
-            connection.execute("SELECT pg_reload_conf()")
-            until(lambda: moments.waiting_for_standby(connection), process)
+            moments.demand_standby(connection, demanded=True)
+            until(lambda: moments.delivery_waits_for_standby(job.database), process)
             before = evidence.settled(job.database)
             connection.execute("ALTER SYSTEM RESET synchronous_standby_names")
         assert process.pid is not None
