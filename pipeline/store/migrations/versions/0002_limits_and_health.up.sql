@@ -1,0 +1,1 @@
+-- Limits shared by all processes, and how each provider has been answering.

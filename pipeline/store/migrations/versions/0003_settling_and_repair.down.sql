@@ -1,0 +1,1 @@
+-- Settling in steps, giving up, and refused deliveries that can be accepted. (undone)

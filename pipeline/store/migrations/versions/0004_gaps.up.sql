@@ -1,0 +1,1 @@
+-- Gaps, with the reason of each and the evidence for it.

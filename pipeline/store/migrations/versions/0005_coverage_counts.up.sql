@@ -1,0 +1,1 @@
+-- Coverage counted in advance, so that years of it are summed up at once.
