@@ -55,15 +55,14 @@ def proof(
     connection: psycopg.Connection, provider: str | None = None, listing: str | None = None
 ) -> list[str]:
     """Return, in words, every contradiction between minutes, coverage and stored bars."""
-    from pipeline.store.coverage import coverage
+    from pipeline.store.coverage import contradictions
     from pipeline.store.queries import false_sums
 
     problems = [
         f"{row.provider} {row.listing} {row.month:%Y-%m}: {row.expected} minutes are expected, "
         f"but {row.bars} bars + {row.empty} empty + {row.failed} failed + {row.unavailable} "
         f"unavailable + {row.pending} pending are not so many"
-        for row in coverage(connection, provider, [listing] if listing else None)
-        if not row.adds_up
+        for row in contradictions(connection, provider, listing)
     ]
     return problems + false_sums(connection, provider, listing)
 

@@ -39,6 +39,12 @@ SET unavailable = c.unavailable + (excluded.unavailable - c.answered), updated_a
 WHERE NOT (excluded.unavailable - c.answered) <@ c.unavailable
 """
 
+_COVERAGE = """
+SELECT provider, listing, month, expected, bars, empty, failed, unavailable, pending, settled,
+       percent::double precision AS percent
+FROM market.coverage
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class CoverageRow:
@@ -130,10 +136,8 @@ def coverage(
     """
     with connection.cursor(row_factory=class_row(CoverageRow)) as cursor:
         cursor.execute(
-            """
-            SELECT provider, listing, month, expected, bars, empty, failed, unavailable, pending,
-                   settled, percent::double precision AS percent
-            FROM market.coverage
+            _COVERAGE
+            + """
             WHERE (%(provider)s::text IS NULL OR provider = %(provider)s)
               AND (%(listings)s::text[] IS NULL OR listing = ANY(%(listings)s))
               AND (%(months)s::date[] IS NULL OR month = ANY(%(months)s))
@@ -144,5 +148,23 @@ def coverage(
                 "listings": None if listings is None else sorted(listings),
                 "months": None if months is None else sorted(months),
             },
+        )
+        return cursor.fetchall()
+
+
+def contradictions(
+    connection: psycopg.Connection, provider: str | None = None, listing: str | None = None
+) -> list[CoverageRow]:
+    """Return the rows of `market.coverage` that do not add up; there should never be one."""
+    with connection.cursor(row_factory=class_row(CoverageRow)) as cursor:
+        cursor.execute(
+            _COVERAGE
+            + """
+            WHERE provider = coalesce(%s, provider) AND listing = coalesce(%s, listing)
+              AND (expected <> bars + empty + failed + unavailable + pending
+                   OR least(bars, empty, failed, unavailable, pending) < 0)
+            ORDER BY provider, listing, month
+            """,
+            [provider, listing],
         )
         return cursor.fetchall()

@@ -1,0 +1,107 @@
+"""What it costs to look at the coverage of 1,000 listings over ten years."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sysconfig
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+
+from benchmarks.figures import Figure
+from benchmarks.setting import fresh_database
+from pipeline.store.coverage import contradictions
+from pipeline.store.database import Database
+from pipeline.store.queries import open_failures, totals
+
+LISTINGS, MONTHS, PROVIDERS = 1_000, 120, 4
+ROUNDS = 5
+_QUERIES_SECONDS, _COMMAND_SECONDS = 1.0, 2.0
+
+# A day is missing in one of twenty months, and in one of a hundred it has failed.
+_FILL = f"""
+INSERT INTO ledger.instrument (key, asset_class)
+SELECT 'I' || n, 'crypto_spot' FROM generate_series(1, {LISTINGS}) AS n;
+
+INSERT INTO ledger.listing
+    (instrument_id, provider, key, symbol, session, starts_at, first_trade, first_trade_checked_at)
+SELECT id, 'p' || id % {PROVIDERS}, key, key, '24x7', start, start + interval '36 hours', now()
+FROM ledger.instrument,
+     (SELECT date_trunc('month', now(), 'UTC') - interval '{MONTHS - 1} months') AS first(start);
+
+INSERT INTO ledger.coverage (listing_id, month, answered, settled, bars)
+SELECT id, month, answered, answered, (ledger.minutes(answered) * 0.9)::integer
+FROM ledger.listing,
+     generate_series(starts_at, now(), interval '1 month') AS month,
+     LATERAL (SELECT tstzmultirange(tstzrange(
+                         greatest(first_trade, month),
+                         least(date_trunc('day', now(), 'UTC'), month + interval '1 month')))
+                     - CASE WHEN random() > 0.05 THEN '{{}}' ELSE tstzmultirange(tstzrange(
+                         month + interval '5 days', month + interval '6 days')) END
+             ) AS drawn(answered);
+
+INSERT INTO ledger.fetch_failure
+    (listing_id, during, error, message, attempts, first_failed_at, last_failed_at)
+SELECT listing_id, tstzrange(start + interval '5 days', start + interval '6 days'),
+       'RequestTimedOut', 'late', 1, now(), now()
+FROM ledger.coverage, LATERAL (SELECT month::timestamp AT TIME ZONE 'UTC') AS first(start)
+WHERE random() < 0.01;
+"""
+
+
+def run() -> Iterator[Figure]:
+    """Measure, and yield the figures."""
+    with fresh_database() as database, database.connect() as connection:
+        fill(connection)
+        floor = fastest(lambda: _scan(connection))
+        status = fastest(lambda: (totals(connection), open_failures(connection)))
+        check = fastest(lambda: contradictions(connection))
+        command = fastest(lambda: _command(database, "status"))
+    yield Figure("bare sums over ledger.coverage", f"{floor * 1000:.0f} ms")
+    for what, seconds in (("status", status), ("the sums of status --check", check)):
+        yield Figure(
+            f"the queries of {what}, {LISTINGS} x {MONTHS}",
+            f"{seconds * 1000:.0f} ms, {seconds / floor:.0f}x the bare sums",
+            f"< {_QUERIES_SECONDS:.0f} s",
+            seconds < _QUERIES_SECONDS,
+        )
+    yield Figure(
+        "minuteledger status, all of it",
+        f"{command:.2f} s",
+        f"< {_COMMAND_SECONDS:.0f} s",
+        command < _COMMAND_SECONDS,
+    )
+
+
+def fill(connection: psycopg.Connection) -> None:
+    """Put the listings and their coverage into an empty ledger."""
+    connection.execute(_FILL)
+    connection.commit()
+    connection.autocommit = True
+    connection.execute("VACUUM ANALYZE")
+
+
+def fastest(work: Callable[[], object]) -> float:
+    """Return the seconds of the fastest of several rounds."""
+    times = []
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
+def _scan(connection: psycopg.Connection) -> None:
+    connection.execute(
+        "SELECT listing_id, sum(answered_minutes), sum(settled_minutes), sum(unavailable_minutes),"
+        " sum(bars) FROM ledger.coverage GROUP BY 1"
+    ).fetchall()
+
+
+def _command(database: Database, *arguments: str) -> None:
+    program = Path(sysconfig.get_path("scripts")) / "minuteledger"
+    environment = os.environ | {"MINUTELEDGER_DATABASE_URL": database.url()}
+    subprocess.run([program, *arguments], env=environment, check=True, capture_output=True)
