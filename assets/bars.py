@@ -35,6 +35,10 @@ class DownloadConfig(dg.Config):
         default=False,
         description="Leave minutes that failed alone until their next attempt is due.",
     )
+    again: bool = Field(
+        default=False,
+        description="Ask for all minutes again, also settled ones, and compare.",
+    )
 
 
 def bars_1m(provider: str, universe: Universe) -> dg.AssetsDefinition:
@@ -69,6 +73,7 @@ def bars_1m(provider: str, universe: Universe) -> dg.AssetsDefinition:
                     provider,
                     cells,
                     only_due=config.only_due,
+                    again=config.again,
                     tell=lambda outcome: _tell(context, outcome),
                 )
         except ProviderError as error:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
+from datetime import date
+from functools import partial
 
 import psycopg
 
@@ -16,6 +18,8 @@ from pipeline.listing import Listing
 from pipeline.store.cells import Cell, CellState, Slice, known_listings, slices, states
 from pipeline.store.database import Database
 from pipeline.store.session import LedgerSession
+
+_Ask = Callable[[Listing, date], MonthReport]
 
 PICTURE_SLICES = 160
 """How many slices of a month its picture is drawn from."""
@@ -64,6 +68,7 @@ def download_cells(
     cells: Collection[Cell],
     *,
     only_due: bool = False,
+    again: bool = False,
     tell: Callable[[CellOutcome], None] = lambda _: None,
 ) -> list[CellOutcome]:
     """Download cells of one provider, whatever becomes of the others.
@@ -74,6 +79,7 @@ def download_cells(
         provider: The provider's name in the universe.
         cells: Any cells, in any order.
         only_due: Leave failed ranges alone until their next attempt is due.
+        again: Ask for all minutes again, also settled ones, and compare.
         tell: Called as each cell is done; its `state` is not known yet.
 
     Returns:
@@ -85,7 +91,8 @@ def download_cells(
     with LedgerSession(database) as session:
         known = session.run(lambda c: known_listings(c, provider, {cell.listing for cell in cells}))
         outcomes = []
-        for outcome in _download(downloader, known, sorted(set(cells)), only_due=only_due):
+        ask = partial(downloader.download, only_due=only_due, again=again)
+        for outcome in _download(ask, known, sorted(set(cells))):
             if outcome.changed:
                 _shape(session, outcome)
             tell(outcome)
@@ -97,7 +104,7 @@ def download_cells(
 
 
 def _download(
-    downloader: Downloader, known: dict[str, Listing], cells: Collection[Cell], *, only_due: bool
+    ask: _Ask, known: dict[str, Listing], cells: Collection[Cell]
 ) -> Iterator[CellOutcome]:
     for cell in cells:
         listing = known.get(cell.listing)
@@ -109,18 +116,16 @@ def _download(
                 retryable=False,
             )
             continue
-        outcome = _download_one(downloader, listing, cell, only_due=only_due)
+        outcome = _download_one(ask, listing, cell)
         if outcome.report is not None:
             # It knows the first trade now, and need not ask for it every month.
             known[cell.listing] = outcome.report.listing
         yield outcome
 
 
-def _download_one(
-    downloader: Downloader, listing: Listing, cell: Cell, *, only_due: bool
-) -> CellOutcome:
+def _download_one(ask: _Ask, listing: Listing, cell: Cell) -> CellOutcome:
     try:
-        report = downloader.download(listing, cell.month, only_due=only_due)
+        report = ask(listing, cell.month)
     except psycopg.OperationalError:
         raise
     except psycopg.Error as error:

@@ -101,7 +101,7 @@ class Asking:
         mend, a ban longer than our patience, or too many failures in a row, windows that were not
         asked yet are left out.
         """
-        waiting = deque() if self.given_up else deque(windows)
+        waiting = deque(windows)
         under_way: set[Future[Outcome | None]] = set()
         while waiting or under_way:
             while waiting and len(under_way) < self._ahead:

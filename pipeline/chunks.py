@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import groupby
 
 import pyarrow as pa
@@ -19,6 +19,7 @@ from pipeline.bars import empty_bars
 from pipeline.intervals import MINUTE, Interval, floor_minute
 from pipeline.providers.errors import ProviderError, RateLimited
 from pipeline.quality import RefusedBar, sift
+from pipeline.settling import Settling
 from pipeline.store.deliveries import Delivery
 from pipeline.store.failures import Failure
 
@@ -53,7 +54,7 @@ class Chunk:
             sample = outcome.error.rows.slice(0, _QUARANTINED_OF_A_REFUSED_ANSWER).to_pylist()
             self._refused += [RefusedBar("outside_the_window", bar) for bar in sample]
 
-    def delivery(self, listing_id: int, now: datetime, settle_after: timedelta) -> Delivery:
+    def delivery(self, listing_id: int, now: datetime, settling: Settling) -> Delivery:
         """Return the answers as a delivery.
 
         The minute of a refused bar does not count as answered, unless a credible bar came for it
@@ -72,7 +73,7 @@ class Chunk:
             refused=(*refused, *self._refused),
             failed=(*self._failed, *_refused_minutes(missing)),
             received_at=now,
-            settle_after=settle_after,
+            settling=settling,
         )
 
 

@@ -20,6 +20,7 @@ from pipeline.asking import Asking, Patience
 from pipeline.chunks import Chunk, failure_of
 from pipeline.intervals import MINUTE, Interval, floor_minute
 from pipeline.listing import Listing
+from pipeline.pages import pages
 from pipeline.providers.errors import ProviderError
 from pipeline.providers.protocol import BarProvider
 from pipeline.store import coverage, failures, listings
@@ -27,6 +28,7 @@ from pipeline.store.database import Database
 from pipeline.store.deliveries import Delivery, commit
 from pipeline.store.merging import ContradictoryDelivery, Merged
 from pipeline.store.session import LedgerSession
+from pipeline.store.work import Rules, work_of
 
 CHUNK_BARS = 20_000
 """A chunk of answers is committed once it holds so many bars: enough for COPY, little enough for
@@ -122,13 +124,16 @@ class Downloader:
         self._asking.close()
         self._session.close()
 
-    def download(self, listing: Listing, month: date, *, only_due: bool = False) -> MonthReport:
+    def download(
+        self, listing: Listing, month: date, *, only_due: bool = False, again: bool = False
+    ) -> MonthReport:
         """Ask for what is wanted of one month and not covered, and store it.
 
         Args:
             listing: The listing.
             month: Any day of the month.
             only_due: Leave failed ranges alone until their next attempt is due.
+            again: Ask for all minutes again, also settled ones, and compare.
 
         Returns:
             What was done; look at `complete`. Provider trouble is in the report and in the ledger,
@@ -140,12 +145,12 @@ class Downloader:
         started, sent = time.monotonic(), self._provider.requests_sent
         report = MonthReport(listing, month.replace(day=1))
         if listing.in_universe:
-            self._download(report, only_due=only_due)
+            self._download(report, only_due=only_due, again=again)
         report.requests = self._provider.requests_sent - sent
         report.seconds = time.monotonic() - started
         return report
 
-    def _download(self, report: MonthReport, *, only_due: bool) -> None:
+    def _download(self, report: MonthReport, *, only_due: bool, again: bool) -> None:
         month = Interval.month(report.month)
         if self._wanted(report.listing, month) is None:
             return
@@ -154,7 +159,7 @@ class Downloader:
         report.wanted = self._wanted(report.listing, month)
         if report.wanted is None:
             return
-        windows = self._windows(report.listing, report.wanted, only_due=only_due)
+        windows = self._windows(report.listing, report.wanted, only_due=only_due, again=again)
         self._ask(report, windows)
 
     def _wanted(self, listing: Listing, month: Interval) -> Interval | None:
@@ -182,24 +187,16 @@ class Downloader:
         report.listing = replace(listing, first_trade=ts, first_trade_checked_at=now)
         return True
 
-    def _windows(self, listing: Listing, wanted: Interval, *, only_due: bool) -> list[Interval]:
+    def _windows(
+        self, listing: Listing, wanted: Interval, *, only_due: bool, again: bool
+    ) -> list[Interval]:
         """Return the questions to ask: what is wanted, reachable and not covered, a page each."""
         reachable = self._reachable(listing, wanted)
         if reachable is None:
             return []
-        now = self._now()
-        missing = self._session.run(
-            lambda c: coverage.to_fetch(
-                c,
-                listing.id,
-                reachable,
-                now=now,
-                settle_before=floor_minute(now) - self._capabilities.settle_after,
-                only_due=only_due,
-            )
-        )
-        page = self._capabilities.bars_per_request
-        return [window for interval in missing for window in interval.split(page)]
+        rules = Rules(self._now(), self._capabilities.settling, only_due=only_due, again=again)
+        work = self._session.run(lambda c: work_of(c, listing.id, reachable, rules))
+        return pages(work.needed, work.askable, self._capabilities.bars_per_request)
 
     def _reachable(self, listing: Listing, wanted: Interval) -> Interval | None:
         """Return what the provider's history still holds; the rest is noted as unavailable."""
@@ -238,7 +235,7 @@ class Downloader:
 
     def _commit(self, report: MonthReport, chunk: Chunk) -> None:
         now = self._now()
-        delivery = chunk.delivery(report.listing.id, now, self._capabilities.settle_after)
+        delivery = chunk.delivery(report.listing.id, now, self._capabilities.settling)
         report.refused += len(delivery.refused)
         report.failures += delivery.failed
         try:

@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
@@ -28,6 +28,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from pipeline import universe_file as words
+from pipeline.settling import Settling
 from pipeline.universe_file import KeyPath, UniverseError, dotted, nearest
 
 __all__ = ["AssetClass", "ListingSpec", "Universe", "UniverseError", "json_schema", "load_universe"]
@@ -37,6 +38,10 @@ AssetClass = Literal["crypto_spot", "crypto_swap", "crypto_future", "equity", "e
 
 def _none_is_empty(value: object) -> object:
     return {} if value is None else value
+
+
+def _rising(delays: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
+    return Settling(delays).delays
 
 
 def _closed(schema: dict[str, Any]) -> None:
@@ -51,6 +56,7 @@ def _named(pattern: str) -> Any:  # noqa: ANN401  metadata for Annotated
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Instant = Annotated[datetime, BeforeValidator(words.instant), _named(words.INSTANT)]
 Start = Annotated[Instant, AfterValidator(words.start)]
+Delay = Annotated[timedelta, BeforeValidator(words.delay), _named(words.DELAY)]
 Key = Annotated[str, AfterValidator(words.key), _named(words.KEY)]
 Provider = Annotated[str, AfterValidator(words.provider_name), _named(words.PROVIDER)]
 ByName = Field(json_schema_extra=_closed)
@@ -88,6 +94,15 @@ class ProviderConfig(_Config):
     """The rate limit to keep, instead of the one that is built in."""
     bars_per_request: int | None = Field(None, gt=0, examples=[1000])
     """The bars to ask for in one request, instead of the number that is built in."""
+    settle: Annotated[tuple[Delay, ...], AfterValidator(_rising)] | None = Field(
+        None, examples=["[1h, 1d, 7d]"]
+    )
+    """How long after its end an answered minute is asked again; after the last it is final."""
+
+    @property
+    def settling(self) -> Settling | None:
+        """When answered minutes are asked again; None: as is built in."""
+        return None if self.settle is None else Settling(self.settle)
 
 
 class ListingConfig(_Config):

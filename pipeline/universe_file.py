@@ -9,7 +9,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -25,11 +25,13 @@ EARLIEST_START = datetime(2009, 1, 1, tzinfo=UTC)
 INSTANT = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?(Z|[+-]\d{2}:\d{2})?)?$"
 KEY = r"^[A-Za-z0-9^][A-Za-z0-9._:^=-]*$"
 PROVIDER = r"^[a-z][a-z0-9_]*$"
+DELAY = r"^[1-9]\d*[mhdw]$"
 BASE_URL = r"^https?://[^@?#]+$"
 
 CONFLICT = "conflict"
 """The type of a pydantic error that is worded for the owner of the file already."""
 _INSTANT_HELP = "write 2020-01-31 or 2020-01-31T09:30Z (without a zone, UTC is meant)"
+_DELAY_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _YAML_TAG = "tag:yaml.org,2002:"
 _DEEPEST = 8
 _SECRET = re.compile(r"^api|_key|secret|token|passw", re.IGNORECASE)
@@ -178,6 +180,19 @@ def _from_iso(text: str) -> datetime:
         raise ValueError(f"is {text!r}: {error}; {_INSTANT_HELP}") from None
 
 
+def delay(value: object) -> timedelta:
+    """Read a length of time: a whole number and one letter, as in 90m, 1h, 7d or 2w."""
+    if isinstance(value, timedelta):
+        return value
+    text = value if isinstance(value, str) else ""
+    if not re.match(DELAY, text, re.ASCII):
+        raise ValueError(f"is {_kind(value)}, which is no delay; write 90m, 1h, 7d or 2w")
+    try:
+        return timedelta(**{_DELAY_UNITS[text[-1]]: int(text[:-1])})
+    except OverflowError:
+        raise ValueError(f"is {text!r}, beyond the calendar; write 90m, 1h, 7d or 2w") from None
+
+
 def start(moment: datetime) -> datetime:
     """Check a start: not before `EARLIEST_START`, not in the future."""
     if moment < EARLIEST_START:
@@ -248,6 +263,7 @@ def explain(error: ErrorDetails, tree: YamlTree, options: Options) -> Problem:
 
 _MAPPING = "must be a mapping, not {}; write its keys indented below it"
 _WRONG = {
+    "tuple_type": "must be a list, not {}; write it in brackets",
     "model_type": _MAPPING,
     "mapping_type": _MAPPING,
     "dict_type": _MAPPING,

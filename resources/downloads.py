@@ -59,5 +59,6 @@ def _open(universe: Universe, provider: str) -> BarProvider:
         base_url=config.base_url,
         limit=RateLimit(limits.requests, limits.seconds) if limits else None,
         bars_per_request=config.bars_per_request,
+        settling=config.settling,
         asset_classes=sorted({spec.asset_class for spec in universe.listings(provider)}),
     )

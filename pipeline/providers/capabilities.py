@@ -11,6 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final, Literal
 
+from pipeline.settling import DEFAULT as DEFAULT_SETTLING
+from pipeline.settling import Settling
+
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
@@ -37,7 +40,7 @@ class Capabilities:
         first_trade: How the first minute is found: the API answers "from the beginning" with its
             first bar, or daily bars are searched, or it cannot be found.
         lag: How long after its end a minute may still be missing at the provider.
-        settle_after: How long after its end a minute may still change at the provider.
+        settling: When answered minutes are asked again, until they are final.
         concurrency: How many requests are worth having under way at once.
         refusal_pause: How long everybody waits after a refusal (429) that does not say how long.
     """
@@ -51,7 +54,7 @@ class Capabilities:
     ends_window: bool = True
     first_trade: Literal["earliest", "search", "unknown"] = "earliest"
     lag: timedelta = timedelta(seconds=10)
-    settle_after: timedelta = timedelta(days=1)
+    settling: Settling = DEFAULT_SETTLING
     concurrency: int = 4
     refusal_pause: timedelta = timedelta(seconds=60)
 
@@ -98,7 +101,10 @@ _LONGEST_PAGE: Final = 10_000
 
 
 def capabilities_for(
-    exchange: str, limit: RateLimit | None = None, bars_per_request: int | None = None
+    exchange: str,
+    limit: RateLimit | None = None,
+    bars_per_request: int | None = None,
+    settling: Settling | None = None,
 ) -> Capabilities:
     """Return the table's row of a ccxt exchange, or a careful default made of ccxt's own table.
 
@@ -106,6 +112,7 @@ def capabilities_for(
         exchange: ccxt's id of the exchange.
         limit: Replaces the row's limit.
         bars_per_request: Replaces the row's page size, in minutes.
+        settling: Replaces the row's settling delays.
 
     Raises:
         ValueError: ccxt has no such exchange, or an override is not positive.
@@ -115,6 +122,8 @@ def capabilities_for(
         if bars_per_request < 1:
             raise ValueError(f"bars_per_request {bars_per_request} must be at least 1")
         row = replace(row, bars_per_request=bars_per_request)
+    if settling is not None:
+        row = replace(row, settling=settling)
     if limit is not None:
         if limit.requests < 1 or limit.seconds <= 0:
             raise ValueError(f"{limit} allows nothing; give at least 1 request in more than 0 s")

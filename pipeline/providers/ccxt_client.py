@@ -27,6 +27,7 @@ from pipeline.providers.ccxt_session import Watch, open_exchange, raw_candles
 from pipeline.providers.errors import MalformedAnswer, ProviderError, Unsupported
 from pipeline.providers.limiter import RateLimiter
 from pipeline.providers.protocol import FirstTrade, Market
+from pipeline.settling import Settling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,7 @@ class CcxtOptions:
             are kept.
         limit: Replaces the capability table's rate limit.
         bars_per_request: Replaces the capability table's page size, in minutes.
+        settling: Replaces the capability table's settling delays.
         asset_classes: What is listed; Binance's swaps and futures cost two requests more.
         timeout_seconds: How long an answer may take to begin.
     """
@@ -47,6 +49,7 @@ class CcxtOptions:
     base_url: str | None = None
     limit: RateLimit | None = None
     bars_per_request: int | None = None
+    settling: Settling | None = None
     asset_classes: Collection[str] = ("crypto_spot",)
     timeout_seconds: float = 30.0
 
@@ -80,7 +83,7 @@ class CcxtProvider:
         self.name = name
         try:
             self.capabilities = capabilities_for(
-                options.exchange, options.limit, options.bars_per_request
+                options.exchange, options.limit, options.bars_per_request, options.settling
             )
         except ValueError as error:
             raise Unsupported(name, str(error)) from None

@@ -8,6 +8,7 @@ from pipeline.providers.capabilities import RateLimit, capabilities_for
 from pipeline.providers.errors import Unsupported
 from pipeline.providers.limiter import shared_limiter
 from pipeline.providers.protocol import BarProvider
+from pipeline.settling import Settling
 
 
 def open_provider(
@@ -18,6 +19,7 @@ def open_provider(
     base_url: str | None = None,
     limit: RateLimit | None = None,
     bars_per_request: int | None = None,
+    settling: Settling | None = None,
     asset_classes: Collection[str] = ("crypto_spot",),
 ) -> BarProvider:
     """Return a client for a configured provider. Nothing is sent yet.
@@ -31,6 +33,7 @@ def open_provider(
         base_url: Replaces scheme and host of the provider's addresses.
         limit: Replaces the provider's rate limit.
         bars_per_request: Replaces the provider's page size, in minutes.
+        settling: Replaces the provider's settling delays.
         asset_classes: What the universe wants of the provider.
 
     Raises:
@@ -48,6 +51,7 @@ def open_provider(
         base_url=base_url,
         limit=limit,
         bars_per_request=bars_per_request,
+        settling=settling,
         asset_classes=asset_classes,
     )
     try:

@@ -1,35 +1,21 @@
-"""What has been answered, and so what is still to be asked.
+"""What has been answered.
 
 What belongs here: reading and marking coverage. Extending it belongs to the transaction that writes
-the bars (`deliveries`).
+the bars (`deliveries`); what follows from it is to be asked, says `work`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 
 import psycopg
 from psycopg.rows import class_row
 
 from pipeline.intervals import Interval
-from pipeline.store.ranges import from_multirange, to_range
-
-_TO_FETCH = """
-WITH cell AS (
-    SELECT coalesce(answered, '{}') AS answered, coalesce(settled, '{}') AS settled,
-           coalesce(unavailable, '{}') AS unavailable
-    FROM (SELECT) AS one LEFT JOIN ledger.coverage ON listing_id = %(listing)s AND month = %(month)s
-), held AS (
-    SELECT coalesce(range_agg(during), '{}') AS held FROM ledger.fetch_failure
-    WHERE %(only_due)s AND listing_id = %(listing)s AND during && %(wanted)s::tstzrange
-      AND (next_attempt_at IS NULL OR next_attempt_at > %(now)s)
-)
-SELECT tstzmultirange(%(wanted)s::tstzrange) - unavailable - held
-       - (answered - ((answered - settled) * tstzmultirange(tstzrange(NULL, %(settle_before)s))))
-FROM cell, held
-"""
+from pipeline.store import failures
+from pipeline.store.ranges import to_multirange, to_range
 
 _MARK_UNAVAILABLE = """
 INSERT INTO ledger.coverage AS c (listing_id, month, unavailable)
@@ -73,51 +59,17 @@ class CoverageRow:
         return min(parts) >= 0 and self.expected == sum(parts)
 
 
-def to_fetch(
-    connection: psycopg.Connection,
-    listing_id: int,
-    wanted: Interval,
-    *,
-    now: datetime,
-    settle_before: datetime,
-    only_due: bool,
-) -> list[Interval]:
-    """Return the wanted minutes that have to be asked for, in order of time: wanted minus covered.
-
-    Args:
-        connection: An open connection.
-        listing_id: The listing.
-        wanted: Minutes of one calendar month.
-        now: The time by which failed ranges are due or not.
-        settle_before: Answered minutes before this whole minute that were answered too early to be
-            final are asked again.
-        only_due: Leave out failed ranges whose next attempt is not due; else they are asked again
-            now.
-    """
-    row = connection.execute(
-        _TO_FETCH,
-        {
-            "listing": listing_id,
-            "month": wanted.start.date().replace(day=1),
-            "wanted": to_range(wanted),
-            "now": now,
-            "settle_before": settle_before,
-            "only_due": only_due,
-        },
-    ).fetchone()
-    return from_multirange(row[0]) if row else []
-
-
 def mark_unavailable(connection: psycopg.Connection, listing_id: int, lost: Interval) -> None:
-    """Note minutes of one month that the provider can no longer serve; answered ones stay so."""
-    connection.execute(
-        _MARK_UNAVAILABLE,
-        {
-            "listing": listing_id,
-            "month": lost.start.date().replace(day=1),
-            "lost": to_range(lost),
-        },
-    )
+    """Note minutes of one month that the provider can no longer serve; answered ones stay so.
+
+    No failure of them is left, for none of them can be asked for again.
+    """
+    month = lost.start.date().replace(day=1)
+    with connection.transaction():
+        connection.execute(
+            _MARK_UNAVAILABLE, {"listing": listing_id, "month": month, "lost": to_range(lost)}
+        )
+        failures.clear(connection, listing_id, to_multirange([lost]))
 
 
 def coverage(

@@ -8,7 +8,7 @@ minutes that were answered before go through `merging`. Which bars are credible 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 import pgpq
@@ -18,8 +18,9 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from pipeline.bars import BAR_SCHEMA
-from pipeline.intervals import Interval, floor_minute
+from pipeline.intervals import Interval
 from pipeline.quality import RefusedBar
+from pipeline.settling import Settling
 from pipeline.store import failures
 from pipeline.store.merging import Merged, merge
 from pipeline.store.ranges import to_multirange
@@ -39,7 +40,7 @@ class Delivery:
         refused: Delivered rows that are not credible.
         failed: Ranges without a proper answer, the minutes of refused rows among them.
         received_at: When the last of the answers came, UTC.
-        settle_after: How long after its end a minute may still change at the provider.
+        settling: When the answered minutes are asked again.
     """
 
     listing_id: int
@@ -49,7 +50,7 @@ class Delivery:
     refused: tuple[RefusedBar, ...]
     failed: tuple[failures.Failure, ...]
     received_at: datetime
-    settle_after: timedelta
+    settling: Settling
 
 
 _LOCK_COVERAGE = """
@@ -66,6 +67,24 @@ SET answered = answered + %(answered)s::tstzmultirange,
     bars = bars + %(inserted)s,
     updated_at = now()
 WHERE listing_id = %(listing)s AND month = %(month)s
+"""
+
+# Rows of delays that the provider no longer has go, and so does what is settled.
+_EXTEND_CHECKED = """
+WITH gone AS (
+    DELETE FROM ledger.settling WHERE listing_id = %(listing)s AND month = %(month)s
+    RETURNING delay, checked
+), step AS (
+    SELECT delay, coalesce(gone.checked, '{}')
+           + %(answered)s::tstzmultirange * tstzmultirange(tstzrange(NULL, before))
+           - settled AS checked
+    FROM ledger.coverage
+    CROSS JOIN unnest(%(delays)s::interval[], %(before)s::timestamptz[]) AS asked(delay, before)
+    LEFT JOIN gone USING (delay)
+    WHERE listing_id = %(listing)s AND month = %(month)s
+)
+INSERT INTO ledger.settling (listing_id, month, delay, checked)
+SELECT %(listing)s, %(month)s, delay, checked FROM step WHERE NOT isempty(checked)
 """
 
 
@@ -166,11 +185,11 @@ def _text(value: datetime | float) -> str | float:
 
 
 def _extend_coverage(connection: psycopg.Connection, delivery: Delivery, inserted: int) -> None:
-    settled_before = floor_minute(delivery.received_at) - delivery.settle_after
-    connection.execute(
-        _EXTEND_COVERAGE,
-        _key(delivery) | {"settled_before": settled_before, "inserted": inserted},
-    )
+    late = delivery.settling.answered_late(delivery.received_at)
+    key = _key(delivery)
+    connection.execute(_EXTEND_COVERAGE, key | {"settled_before": late[-1], "inserted": inserted})
+    steps = {"delays": list(delivery.settling.delays[:-1]), "before": list(late[:-1])}
+    connection.execute(_EXTEND_CHECKED, key | steps)
 
 
 def _key(delivery: Delivery) -> dict[str, object]:

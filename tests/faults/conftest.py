@@ -68,6 +68,7 @@ class Drill:
         *,
         now: Callable[[], datetime] = lambda: at("2024-05-01"),
         patience: Patience = HASTE,
+        again: bool = False,
     ) -> MonthReport:
         """Download the day with a fresh client; return the report."""
         options = CcxtOptions(
@@ -79,7 +80,7 @@ class Drill:
         provider = CcxtProvider(self.exchange, options)
         try:
             with Downloader(self.database, provider, patience=patience, now=now) as downloader:
-                return downloader.download(self._current(), DAY.start.date())
+                return downloader.download(self._current(), DAY.start.date(), again=again)
         finally:
             provider.close()
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import count
 
@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from pipeline.intervals import MINUTE, Interval
 from pipeline.listing import Listing
-from pipeline.store.coverage import coverage, mark_unavailable, to_fetch
+from pipeline.settling import Settling
+from pipeline.store.coverage import coverage, mark_unavailable
 from pipeline.store.database import Database
 from pipeline.store.deliveries import Delivery, commit
 from pipeline.store.failures import Failure
@@ -20,11 +21,12 @@ from pipeline.store.merging import (
     CONTRADICTING_SHARE,
     ContradictoryDelivery,
 )
+from pipeline.store.work import Rules, work_of
 from tests.making import add_listing, at, bar, span, table
 
 MONTH = span("2024-02-01", "2024-03-01")
 NOW = at("2024-06-01")
-SETTLE_AFTER = timedelta(days=1)
+SETTLING = Settling((timedelta(hours=1), timedelta(days=1)))
 _numbers = count(1)
 
 # Minutes of the first two hours of the month keep the oracle, which looks at each minute, quick.
@@ -34,6 +36,7 @@ _steps = st.lists(
     st.one_of(
         st.tuples(st.just("answered"), _ranges, st.sets(_minutes)),
         st.tuples(st.just("early"), _ranges, st.sets(_minutes)),
+        st.tuples(st.just("at_once"), _ranges, st.sets(_minutes)),
         st.tuples(st.just("failed"), _ranges, st.just(set())),
         st.tuples(st.just("unavailable"), _ranges, st.just(set())),
     ),
@@ -62,7 +65,6 @@ def apply(
     if kind == "unavailable":
         mark_unavailable(connection, listing.id, during)
         return
-    early = during.end + SETTLE_AFTER / 2
     failure = Failure(during, "RequestTimedOut", "late", retryable=True)
     with_bar = sorted(n for n in bars if minute(n) in during)
     commit(
@@ -74,26 +76,50 @@ def apply(
             bars=table(bar(minute(n), price(n)) for n in with_bar),
             refused=(),
             failed=(failure,) if kind == "failed" else (),
-            received_at=early if kind == "early" else NOW,
-            settle_after=SETTLE_AFTER,
+            received_at=received_at(kind, during),
+            settling=SETTLING,
         ),
     )
+
+
+def received_at(kind: str, during: Interval) -> datetime:
+    """Return when an answer of that kind comes: at once, half a day later, or in June."""
+    late = {"at_once": timedelta(minutes=5), "early": timedelta(hours=12)}
+    return during.end + late[kind] if kind in late else NOW
 
 
 class Oracle:
     """The state of every minute, kept one by one."""
 
     def __init__(self) -> None:
-        self.answered: set[int] = set()
-        self.settled: set[int] = set()
+        self.age: dict[int, timedelta] = {}
         self.bars: set[int] = set()
         self.failed: set[int] = set()
         self.unavailable: set[int] = set()
 
+    @property
+    def answered(self) -> set[int]:
+        return set(self.age)
+
+    @property
+    def settled(self) -> set[int]:
+        return {n for n, age in self.age.items() if age >= timedelta(days=1)}
+
+    def due(self, now: datetime) -> set[int]:
+        """Return the answered minutes to ask again: each delay falls due in whole blocks."""
+        hour = (now - timedelta(hours=1)).replace(minute=0)
+        day = (now - timedelta(days=1)).replace(minute=0, hour=0)
+        return {
+            n
+            for n, age in self.age.items()
+            if (age < timedelta(hours=1) and minute(n) < hour)
+            or (age < timedelta(days=1) and minute(n) < day)
+        }
+
     def contradicted_by(self, kind: str, during: range, bars: set[int]) -> bool:
         stored = self.bars & set(during)
         vanished = stored - bars
-        answers = kind in {"answered", "early"}
+        answers = kind in {"answered", "early", "at_once"}
         return answers and len(vanished) >= max(
             CONTRADICTING_BARS, CONTRADICTING_SHARE * len(stored)
         )
@@ -102,22 +128,27 @@ class Oracle:
         minutes = set(during)
         if kind == "unavailable":
             self.unavailable |= minutes - self.answered
+            self.failed -= minutes
         elif kind == "failed":
             self.failed |= minutes
         else:
-            self.answered |= minutes
+            received = received_at(kind, Interval(minute(during.start), minute(during.stop)))
+            for n in during:
+                age = received - minute(n) - MINUTE
+                self.age[n] = max(age, self.age.get(n, age))
             self.bars |= bars & minutes
             self.failed -= minutes
             self.unavailable -= minutes
-            self.settled |= minutes if kind == "answered" else set()
 
 
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(_steps, st.booleans())
+@given(_steps, st.integers(0, 60 * 60), st.booleans(), st.booleans())
 def test_every_minute_is_in_the_state_that_its_history_gives_it(
     connection: psycopg.Connection,
     steps: list[tuple[str, tuple[int, int], set[int]]],
+    later: int,
     only_due: bool,  # noqa: FBT001 - drawn by hypothesis
+    again: bool,  # noqa: FBT001 - drawn by hypothesis
 ) -> None:
     listing = add_listing(connection, start="2024-02-01", key=f"BTC-{next(_numbers)}")
     oracle = Oracle()
@@ -137,19 +168,22 @@ def test_every_minute_is_in_the_state_that_its_history_gives_it(
     assert row.failed == len(oracle.failed - oracle.answered - oracle.unavailable)
     assert row.unavailable == len(oracle.unavailable)
     assert row.settled == len(oracle.settled)
-    wanted = Interval(minute(0), minute(120))
-    found = to_fetch(
-        connection,
-        listing.id,
-        wanted,
-        now=NOW,
-        settle_before=NOW - SETTLE_AFTER,
-        only_due=only_due,
-    )
-    held = oracle.failed if only_due else set()
-    assert {n for n in range(120) if any(minute(n) in piece for piece in found)} == (
-        set(range(120)) - oracle.settled - oracle.unavailable - held
-    )
+    now = minute(later)
+    rules = Rules(now, SETTLING, only_due=only_due, again=again)
+    work = work_of(connection, listing.id, Interval(minute(0), minute(120)), rules)
+    askable = set(range(120)) - oracle.unavailable - (oracle.failed if only_due else set())
+    covered = set() if again else oracle.answered - oracle.failed - oracle.due(now)
+    assert minutes_of(work.needed) == askable - covered
+    assert minutes_of(work.askable) == (askable if work.needed else set())
+    (left,) = connection.execute(
+        "SELECT count(*) FROM ledger.settling WHERE listing_id = %s", [listing.id]
+    ).fetchone() or (0,)
+    early = {n for n in oracle.answered - oracle.settled if oracle.age[n] >= timedelta(hours=1)}
+    assert left == (1 if early else 0)
+
+
+def minutes_of(intervals: Iterable[Interval]) -> set[int]:
+    return {n for n in range(120) if any(minute(n) in interval for interval in intervals)}
 
 
 def test_a_failed_range_is_left_alone_until_it_is_due(connection: psycopg.Connection) -> None:
@@ -157,12 +191,10 @@ def test_a_failed_range_is_left_alone_until_it_is_due(connection: psycopg.Connec
     hour = Interval(minute(0), minute(60))
     apply(connection, listing, "failed", hour, set())
 
-    def asked(now: datetime) -> list[Interval]:
-        return to_fetch(
-            connection, listing.id, hour, now=now, settle_before=NOW - SETTLE_AFTER, only_due=True
-        )
+    def asked(now: datetime) -> Sequence[Interval]:
+        return work_of(connection, listing.id, hour, Rules(now, SETTLING, only_due=True)).needed
 
-    assert asked(NOW + timedelta(seconds=59)) == []
+    assert asked(NOW + timedelta(seconds=59)) == ()
     assert asked(NOW + timedelta(seconds=60)) == [hour]
 
 

@@ -12,6 +12,7 @@ from pipeline.bars import empty_bars
 from pipeline.intervals import MINUTE, Interval
 from pipeline.listing import Listing
 from pipeline.quality import RefusedBar
+from pipeline.settling import Settling
 from pipeline.store.coverage import coverage
 from pipeline.store.database import Database
 from pipeline.store.deliveries import Delivery, commit
@@ -41,7 +42,7 @@ def delivery(listing: Listing, rows: pa.Table, *answered: Interval, **other: Any
         "refused": (),
         "failed": (),
         "received_at": LATER,
-        "settle_after": timedelta(days=1),
+        "settling": Settling((timedelta(days=1),)),
     }
     return Delivery(listing_id=listing.id, answered=answered, bars=rows, **(values | other))
 

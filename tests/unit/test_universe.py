@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pipeline import universe_file as words
+from pipeline.settling import Settling
 from pipeline.universe import ListingSpec, Universe, UniverseError, json_schema, load_universe
 
 ROOT = Path(__file__).parents[2]
@@ -147,13 +148,14 @@ def test_the_exchange_is_named_like_the_provider_unless_it_says_otherwise(file: 
 
 
 def test_a_provider_takes_an_address_limits_and_a_page_size(file: Path) -> None:
-    limits = "limits: {requests: 12, seconds: 0.5}, bars_per_request: 9"
+    limits = "limits: {requests: 12, seconds: 0.5}, bars_per_request: 9, settle: [90m, 2w]"
     options = f"{{base_url: 'http://127.0.0.1:8765/binance/', {limits}}}"
     provider = load(file, with_provider(options)).providers["bitfinex"]
     assert provider.base_url == "http://127.0.0.1:8765/binance"
     assert provider.limits is not None
     assert (provider.limits.requests, provider.limits.seconds) == (12, 0.5)
     assert provider.bars_per_request == 9
+    assert provider.settling == Settling((timedelta(minutes=90), timedelta(weeks=2)))
 
 
 def test_two_listings_at_one_provider_take_keys_of_their_own(file: Path) -> None:
@@ -311,7 +313,7 @@ hello
 
 {limit: 3}
     .limit: is not an option here (did you mean limits?); use client, exchange, base_url,
-    start, limits or bars_per_request
+    start, limits, bars_per_request or settle
 
 {limits: 3}
     .limits: must be a mapping, not the text '3'; write its keys indented below it
@@ -336,6 +338,24 @@ hello
 
 {bars_per_request: 0}
     .bars_per_request: must be more than 0, not the text '0'; write a positive number
+
+{settle: 1h}
+    .settle: must be a list, not the text '1h'; write it in brackets
+
+{settle: []}
+    .settle: names no delay; name at least one, as in [1h, 1d, 7d]
+
+{settle: [1h, soon]}
+    .settle.1: is the text 'soon', which is no delay; write 90m, 1h, 7d or 2w
+
+{settle: [1h, [1d]]}
+    .settle.1: is a list, which is no delay; write 90m, 1h, 7d or 2w
+
+{settle: [1d, 24h]}
+    .settle: has delays that do not rise; write the shortest first, each once
+
+{settle: [999999999999d]}
+    .settle.0: is '999999999999d', beyond the calendar; write 90m, 1h, 7d or 2w
 
 {api_key: hunter2}
     .api_key: does not belong here; keys and passwords come from the environment (see

@@ -1,0 +1,168 @@
+"""What is still to be asked: wanted minus covered, for one cell or for all of a provider.
+
+What belongs here: the one query that decides which minutes are open. Extending coverage belongs to
+the transaction that writes the bars (`deliveries`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import psycopg
+
+from pipeline.intervals import Interval
+from pipeline.settling import Settling
+from pipeline.store.ranges import from_multirange, to_range
+
+_ONE_CELL = """
+SELECT %(listing)s::integer AS listing_id, %(month)s::date AS month, %(wanted)s::tstzrange AS wanted
+"""
+
+_ALL_CELLS = """
+SELECT l.id AS listing_id, month::date AS month,
+       l.wanted * tstzrange(month, month + interval '1 month') AS wanted
+FROM (
+    SELECT id, tstzrange(start, greatest(start, least(ends_at, %(final)s::timestamptz))) AS wanted
+    FROM ledger.listing, greatest(starts_at, first_trade) AS start
+    WHERE provider = %(provider)s AND in_universe
+      AND key = ANY(coalesce(%(listings)s::text[], ARRAY[key]))
+) AS l, generate_series(date_trunc('month', lower(l.wanted), 'UTC'),
+                        upper(l.wanted) - interval '1 minute', interval '1 month') AS month
+"""
+
+# Most cells are settled from end to end: nothing more is looked at of these. A failure lies in one
+# month, as every question does.
+_WORK = """
+WITH cell AS ({cells}), open AS (
+    SELECT cell.*, coalesce(c.answered, '{{}}') AS answered, coalesce(c.settled, '{{}}') AS settled,
+           coalesce(c.unavailable, '{{}}') AS unavailable
+    FROM cell LEFT JOIN ledger.coverage c USING (listing_id, month)
+    WHERE %(again)s OR c.listing_id IS NULL OR NOT cell.wanted <@ (c.settled + c.unavailable)
+       OR (cell.listing_id, cell.month) IN (
+            SELECT listing_id, date_trunc('month', lower(during), 'UTC')::date
+            FROM ledger.fetch_failure)
+), judged AS (
+    SELECT open.*, tstzmultirange(wanted) - unavailable - held AS askable,
+           CASE WHEN %(again)s THEN '{{}}' ELSE answered - failed - due END AS covered
+    FROM open
+    CROSS JOIN LATERAL (
+        SELECT coalesce(range_agg(during), '{{}}') AS failed,
+               coalesce(range_agg(during) FILTER (
+                   WHERE %(only_due)s AND coalesce(next_attempt_at, 'infinity') > %(now)s
+               ), '{{}}') AS held
+        FROM ledger.fetch_failure f
+        WHERE f.listing_id = open.listing_id AND f.during && open.wanted
+    ) AS failures
+    CROSS JOIN LATERAL (
+        SELECT coalesce(range_agg((answered - settled - coalesce(s.checked, '{{}}'))
+                                  * tstzmultirange(tstzrange(since, greatest(since, step.before)))
+                        ), '{{}}') AS due
+        FROM CAST(%(reach)s AS timestamptz) AS since
+        CROSS JOIN unnest(%(delays)s::interval[], %(due)s::timestamptz[]) AS step(delay, before)
+        LEFT JOIN ledger.settling s
+          ON (s.listing_id, s.month, s.delay) = (open.listing_id, open.month, step.delay)
+        WHERE NOT isempty(answered)
+    ) AS checks
+)
+SELECT listing_id, month, askable - covered AS needed, askable
+FROM judged WHERE NOT isempty(askable - covered)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Which minutes count as covered.
+
+    Attributes:
+        now: The present, UTC.
+        settling: When answered minutes are asked again.
+        only_due: Leave out failed ranges whose next attempt is not due, or that were given up.
+        again: Count nothing as covered: everything that can be had is asked for again.
+    """
+
+    now: datetime
+    settling: Settling
+    only_due: bool = False
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is to be asked of one listing and month.
+
+    Attributes:
+        listing_id: The listing.
+        month: First day of the month.
+        needed: What has to be asked for, in order of time.
+        askable: What may be asked for along with it, `needed` included, in order of time.
+    """
+
+    listing_id: int
+    month: date
+    needed: Sequence[Interval]
+    askable: Sequence[Interval]
+
+
+def work_of(
+    connection: psycopg.Connection, listing_id: int, wanted: Interval, rules: Rules
+) -> Work:
+    """Return what is to be asked of the wanted minutes, which are of one calendar month."""
+    month = wanted.start.date().replace(day=1)
+    cell = {"listing": listing_id, "month": month, "wanted": to_range(wanted)}
+    found = _work(connection, _ONE_CELL, cell, rules, reach=None)
+    return found[0] if found else Work(listing_id, month, (), ())
+
+
+def find_work(
+    connection: psycopg.Connection,
+    provider: str,
+    rules: Rules,
+    *,
+    final: datetime,
+    reach: datetime | None,
+    listings: Collection[str] | None = None,
+) -> list[Work]:
+    """Return every cell of a provider in which something is to be asked, of whatever age.
+
+    Args:
+        connection: An open connection.
+        provider: The provider.
+        rules: Which minutes count as covered.
+        final: Minutes before this one are final by the clock.
+        reach: Minutes before this one can no longer be asked for; those of them that were never
+            answered are returned nevertheless, to be noted as unavailable. None: all history.
+        listings: Keys of the listings to look at; None for all in the universe.
+    """
+    cells = {
+        "provider": provider,
+        "final": final,
+        "listings": None if listings is None else sorted(listings),
+    }
+    return _work(connection, _ALL_CELLS, cells, rules, reach)
+
+
+def _work(
+    connection: psycopg.Connection,
+    cells: str,
+    parameters: dict[str, object],
+    rules: Rules,
+    reach: datetime | None,
+) -> list[Work]:
+    rows = connection.execute(
+        _WORK.format(cells=cells).encode(),
+        parameters
+        | {
+            "now": rules.now,
+            "delays": list(rules.settling.delays),
+            "due": list(rules.settling.due(rules.now)),
+            "only_due": rules.only_due,
+            "again": rules.again,
+            "reach": reach,
+        },
+    )
+    return [
+        Work(listing_id, month, from_multirange(needed), from_multirange(askable))
+        for listing_id, month, needed, askable in rows
+    ]
