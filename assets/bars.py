@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import dagster as dg
 from pydantic import Field
 
-from assets import metadata
+from assets import heat_map, metadata
 from assets.checks import logged, minutes_add_up, minutes_add_up_spec
 from assets.downloading import CellOutcome, download_cells
 from pipeline.providers.errors import ProviderError
@@ -78,7 +78,7 @@ def bars_1m(provider: str, universe: Universe) -> dg.AssetsDefinition:
                 )
         except ProviderError as error:
             raise dg.Failure(str(error), allow_retries=error.retryable) from error
-        return _finish(context, key, outcomes)
+        return _finish(context, key, outcomes, heat_map.of_provider(database, provider))
 
     return asset
 
@@ -100,9 +100,12 @@ def _tell(context: dg.AssetExecutionContext, outcome: CellOutcome) -> None:
 
 
 def _finish(
-    context: dg.AssetExecutionContext, key: dg.AssetKey, outcomes: Sequence[CellOutcome]
+    context: dg.AssetExecutionContext,
+    key: dg.AssetKey,
+    outcomes: Sequence[CellOutcome],
+    picture: str,
 ) -> dg.MaterializeResult[None]:
-    check = minutes_add_up(key, outcomes)
+    check = minutes_add_up(key, outcomes, picture)
     totals = metadata.of_run(outcomes)
     bad = [outcome for outcome in outcomes if outcome.problem]
     if not bad:

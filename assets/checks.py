@@ -22,8 +22,10 @@ def minutes_add_up_spec(key: dg.AssetKey) -> dg.AssetCheckSpec:
     )
 
 
-def minutes_add_up(key: dg.AssetKey, outcomes: Sequence[CellOutcome]) -> dg.AssetCheckResult:
-    """Judge the cells of a run."""
+def minutes_add_up(
+    key: dg.AssetKey, outcomes: Sequence[CellOutcome], picture: str
+) -> dg.AssetCheckResult:
+    """Judge the cells of a run; `picture` is Markdown to show beside them."""
     wrong = [outcome for outcome in outcomes if not outcome.state.adds_up]
     rows = [one.state.coverage for one in outcomes if one.state.coverage is not None]
     metadata: dict[str, dg.MetadataValue] = {
@@ -32,6 +34,8 @@ def minutes_add_up(key: dg.AssetKey, outcomes: Sequence[CellOutcome]) -> dg.Asse
         "bars": dg.MetadataValue.int(sum(row.bars for row in rows)),
         "stored": dg.MetadataValue.int(sum(one.state.stored for one in outcomes)),
     }
+    if picture:
+        metadata["coverage"] = dg.MetadataValue.md(picture)
     if wrong:
         metadata["wrong"] = dg.MetadataValue.json([_describe(one) for one in wrong[:_SHOWN]])
     return dg.AssetCheckResult(

@@ -12,7 +12,10 @@ from pipeline.commands.output import CommandError, JsonOption, print_json, print
 if TYPE_CHECKING:
     import psycopg
 
+    from pipeline.heat_map import HeatMap
+
 _FAILURES_SHOWN = 20
+_LISTINGS_DRAWN = 50
 
 
 def status(
@@ -20,6 +23,9 @@ def status(
     provider: Annotated[str | None, typer.Option(help="Only this provider.")] = None,
     listing: Annotated[str | None, typer.Option(help="Only listings of this key.")] = None,
     months: Annotated[bool, typer.Option("--months", help="One row a month.")] = False,
+    as_map: Annotated[
+        bool, typer.Option("--map", help="Draw listings by months, the worst first.")
+    ] = False,
     check: Annotated[
         bool, typer.Option("--check", help="Prove that the minutes add up; 1 if they do not.")
     ] = False,
@@ -34,8 +40,11 @@ def status(
     from pipeline.settings import load_settings
     from pipeline.store.queries import open_failures
 
+    if as_map and as_json:
+        raise typer.BadParameter("a map is drawn, not printed as JSON; --months --json has it all")
     with connect(load_settings()) as connection:
         rows = _rows(connection, provider, listing, months=months)
+        heat_map = _heat_map(connection, provider, listing) if as_map else None
         failures = [asdict(failure) for failure in open_failures(connection, provider, listing)]
         problems = proof(connection, provider, listing) if check else []
     if not rows and (provider or listing):
@@ -44,7 +53,11 @@ def status(
         document = {"coverage": rows, "failures": failures}
         print_json(document | ({"problems": problems} if check else {}))
     else:
-        _show(rows, failures)
+        if heat_map is not None:
+            _draw(heat_map)
+        else:
+            _show(rows)
+        _show_failures(failures)
         if check:
             say("\n".join(problems) or "The minutes add up, and every bar is where it should be.")
     if problems:
@@ -80,10 +93,25 @@ def _rows(
     return [asdict(row) for row in totals(connection, provider, listing)]
 
 
-def _show(rows: list[dict[str, Any]], failures: list[dict[str, Any]]) -> None:
+def _heat_map(connection: psycopg.Connection, provider: str | None, listing: str | None) -> HeatMap:
+    from pipeline.heat_map import HeatMap
+
+    return HeatMap.read(connection, _LISTINGS_DRAWN, provider, listing)
+
+
+def _draw(heat_map: HeatMap) -> None:
+    from pipeline.commands.heat_map import print_heat_map
+
+    print_heat_map(heat_map)
+
+
+def _show(rows: list[dict[str, Any]]) -> None:
     if not rows:
         say("No minutes are expected yet: the universe has no listings, or none has begun.")
     print_table(rows)
+
+
+def _show_failures(failures: list[dict[str, Any]]) -> None:
     if failures:
         say()
         print_table(failures[:_FAILURES_SHOWN], title="Asked for and not properly answered")

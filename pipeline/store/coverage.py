@@ -104,6 +104,36 @@ def coverage(
         return cursor.fetchall()
 
 
+def coverage_of_worst(
+    connection: psycopg.Connection,
+    number: int,
+    provider: str | None = None,
+    listing: str | None = None,
+) -> tuple[list[CoverageRow], int]:
+    """Return `market.coverage` of the listings with the most failed and pending minutes.
+
+    Args:
+        connection: An open connection.
+        number: The most listings to return rows of.
+        provider: Only this provider; None for all.
+        listing: Only listings of this key; None for all.
+
+    Returns:
+        Their rows by provider, listing and month, and how many listings there are in all.
+    """
+    open_minutes = connection.execute(
+        """
+        SELECT provider, listing FROM market.coverage
+        WHERE provider = coalesce(%s, provider) AND listing = coalesce(%s, listing)
+        GROUP BY provider, listing ORDER BY sum(failed + pending) DESC, provider, listing
+        """,
+        [provider, listing],
+    ).fetchall()
+    worst = set(open_minutes[:number])
+    rows = coverage(connection, provider, {key for _, key in worst})
+    return [row for row in rows if (row.provider, row.listing) in worst], len(open_minutes)
+
+
 def contradictions(
     connection: psycopg.Connection, provider: str | None = None, listing: str | None = None
 ) -> list[CoverageRow]:

@@ -60,6 +60,19 @@ def test_status_lists_months(ledger: Home) -> None:
     assert [(row["month"], row["percent"]) for row in rows] == [("2024-01-01", 100.0)]
 
 
+def test_status_draws_a_map_with_the_worst_listing_first(ledger: Home) -> None:
+    done = ledger.run("status", "--map", "--provider", "bitfinex")
+
+    header, *lines = done.stdout.splitlines()
+    assert header.strip() == "2024"
+    assert [line.split()[:3] for line in lines[:3]] == [
+        ["bitfinex", "NOPE-USD", "x"],
+        ["bitfinex", "BTC-USD", "#"],
+        ["bitfinex", "ETH-USD", "#"],
+    ]
+    assert ledger.run("status", "--map", "--json").returncode == 2
+
+
 def test_status_of_a_name_that_is_not_there_fails(ledger: Home) -> None:
     assert ledger.run("status", "--provider", "nobody").returncode == 1
 

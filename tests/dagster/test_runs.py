@@ -59,6 +59,15 @@ def test_a_single_partition_holds_every_bar_of_the_venue(
     assert len(found["picture"]) < 4096
 
 
+def test_a_run_shows_the_coverage_of_all_the_providers_listings_once(location: Location) -> None:
+    result = location.run(BTC[0], BTC[1])
+    (evaluation,) = result.get_asset_check_evaluations()
+    shown = str(evaluation.metadata["coverage"].value)
+    assert shown.startswith("![Coverage of 3 listings, 2024-01 to ")
+    assert len(shown) < 4096
+    assert "coverage" not in location.metadata(BTC[0])
+
+
 def test_what_is_covered_is_not_asked_again_and_not_drawn_again(
     location: Location, venue: VenueProcess
 ) -> None:

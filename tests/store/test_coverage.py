@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pipeline.intervals import MINUTE, Interval
 from pipeline.listing import Listing
 from pipeline.settling import Settling
-from pipeline.store.coverage import coverage, mark_unavailable
+from pipeline.store.coverage import coverage, coverage_of_worst, mark_unavailable
 from pipeline.store.database import Database
 from pipeline.store.deliveries import Delivery, commit
 from pipeline.store.failures import Failure
@@ -218,3 +218,15 @@ def test_a_later_start_in_the_universe_loses_no_stored_minute(
     assert (row.bars, row.empty) == (3, 57)
     assert row.expected == 60 + 15 * 1440
     assert row.adds_up
+
+
+def test_the_worst_listings_are_those_with_the_most_open_minutes(
+    connection: psycopg.Connection,
+) -> None:
+    left = add_listing(connection, start="2024-02-01")
+    apply(connection, left, "answered", MONTH, {1})
+    kept = add_listing(connection, start="2024-02-01", key="another", symbol="ETH/USD")
+    assert coverage_of_worst(connection, 1) == (coverage(connection, listings=[kept.key]), 2)
+    assert coverage_of_worst(connection, 2) == (coverage(connection), 2)
+    assert coverage_of_worst(connection, 1, listing=left.key)[1] == 1
+    assert coverage_of_worst(connection, 1, provider="nobody") == ([], 0)
