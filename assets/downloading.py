@@ -5,7 +5,7 @@ What belongs here: the order of the cells, going on when one of them fails, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
@@ -15,8 +15,16 @@ import psycopg
 from pipeline.download import Downloader, MonthReport
 from pipeline.intervals import Interval
 from pipeline.listing import Listing
-from pipeline.store.cells import Cell, CellState, Slice, known_listings, slices, states
+from pipeline.store.cells import (
+    Cell,
+    CellState,
+    Slice,
+    known_listings,
+    slices,
+    states,
+)
 from pipeline.store.database import Database
+from pipeline.store.reasons import ReasonedGap, SilenceCount, gaps_of_cells, silence_counts
 from pipeline.store.session import LedgerSession
 
 _Ask = Callable[[Listing, date], MonthReport]
@@ -35,6 +43,9 @@ class CellOutcome:
         problem: Why it is not complete; empty when it is.
         retryable: Whether asking again may help.
         state: What the ledger says of it after the run.
+        judged: Whether its silences were judged in this run, for something had changed.
+        silences: How many minutes it has without a bar, and why; None without coverage.
+        gaps: Its gaps that need action or explanation, if it was judged.
         shape: Slices of the month to draw; none when nothing was stored in this run.
     """
 
@@ -43,6 +54,9 @@ class CellOutcome:
     problem: str = ""
     retryable: bool = True
     state: CellState = field(default=CellState(None, 0))
+    judged: bool = False
+    silences: SilenceCount | None = None
+    gaps: tuple[ReasonedGap, ...] = ()
     shape: tuple[Slice, ...] = ()
 
     @property
@@ -97,10 +111,45 @@ def download_cells(
                 _shape(session, outcome)
             tell(outcome)
             outcomes.append(outcome)
-        found = session.run(lambda c: states(c, provider, [one.cell for one in outcomes]))
+        _judge(session, downloader, provider, known, outcomes)
+    return outcomes
+
+
+def judge_cells(
+    database: Database, downloader: Downloader, provider: str, cells: Collection[Cell]
+) -> list[CellOutcome]:
+    """Judge the silences of cells without asking the provider for anything.
+
+    Raises:
+        psycopg.OperationalError, DatabaseError: The database stayed away too long.
+    """
+    with LedgerSession(database) as session:
+        known = session.run(lambda c: known_listings(c, provider, {cell.listing for cell in cells}))
+        outcomes = [CellOutcome(cell) for cell in sorted(set(cells))]
+        _judge(session, downloader, provider, known, outcomes)
+    return outcomes
+
+
+def _judge(
+    session: LedgerSession,
+    downloader: Downloader,
+    provider: str,
+    known: Mapping[str, Listing],
+    outcomes: Collection[CellOutcome],
+) -> None:
+    """Judge the silences of the listings, and note what the ledger says of each cell now."""
+    cells = [outcome.cell for outcome in outcomes]
+    judged = downloader.judge(known.values())
+    found = session.run(lambda c: states(c, provider, cells))
+    silences = session.run(lambda c: silence_counts(c, provider, cells))
     for outcome in outcomes:
         outcome.state = found[outcome.cell]
-    return outcomes
+        outcome.silences = silences.get(outcome.cell)
+        outcome.judged = outcome.cell in judged
+    new = [outcome.cell for outcome in outcomes if outcome.judged]
+    gaps = session.run(lambda c: gaps_of_cells(c, provider, new)) if new else {}
+    for outcome in outcomes:
+        outcome.gaps = tuple(gaps.get(outcome.cell, ()))
 
 
 def _download(

@@ -10,8 +10,21 @@ import pyarrow as pa
 from assets.downloading import PICTURE_SLICES, CellOutcome
 from assets.pictures import picture
 from pipeline.bars import BAR_SCHEMA
+from pipeline.store.reasons import ReasonedGap
 
-Metadata = Mapping[str, dg.MetadataValue]
+Metadata = dict[str, dg.MetadataValue]
+DefinitionMetadata = Mapping[str, dg.MetadataValue | str | dg.TableSchema]
+
+_SHOWN = 20
+_BARS_QUERIES = """
+SELECT * FROM market.bars_1m WHERE provider = '{provider}' AND listing = 'BTC-USD';
+SELECT * FROM market.coverage WHERE provider = '{provider}' ORDER BY percent;
+"""
+_GAPS_QUERIES = """
+SELECT * FROM market.gaps WHERE provider = '{provider}' ORDER BY minutes DESC;
+SELECT * FROM market.silences WHERE provider = '{provider}';
+SELECT * FROM market.quiet_gaps('{provider}', 'BTC-USD', '2024-01-01', '2024-02-01');
+"""
 
 _TYPES = {
     pa.timestamp("us", tz="UTC"): "timestamptz",
@@ -19,6 +32,23 @@ _TYPES = {
     pa.int64(): "bigint",
 }
 _OPTIONAL = {"volume", "vwap", "trades"}
+
+
+def of_bars(provider: str) -> DefinitionMetadata:
+    """Return what is known of the bars before any run."""
+    return {
+        "dagster/column_schema": column_schema(),
+        "dagster/table_name": "market.bars_1m",
+        "queries": _sql(_BARS_QUERIES.format(provider=provider)),
+    }
+
+
+def of_gaps(provider: str) -> DefinitionMetadata:
+    """Return what is known of the gaps before any run."""
+    return {
+        "dagster/table_name": "market.gaps",
+        "queries": _sql(_GAPS_QUERIES.format(provider=provider)),
+    }
 
 
 def column_schema() -> dg.TableSchema:
@@ -43,9 +73,7 @@ def column_schema() -> dg.TableSchema:
 def of_cell(outcome: CellOutcome) -> Metadata:
     """Return the metadata of one partition's materialization; the row count is that of bars."""
     coverage, report = outcome.state.coverage, outcome.report
-    found: dict[str, dg.MetadataValue] = {
-        "dagster/partition_row_count": dg.MetadataValue.int(outcome.state.stored)
-    }
+    found: Metadata = {"dagster/partition_row_count": dg.MetadataValue.int(outcome.state.stored)}
     if coverage is not None:
         found["coverage_percent"] = dg.MetadataValue.float(coverage.percent)
         for name in ("expected", "empty", "failed", "unavailable", "pending"):
@@ -59,6 +87,39 @@ def of_cell(outcome: CellOutcome) -> Metadata:
     if outcome.shape:
         found["picture"] = dg.MetadataValue.md(picture(outcome.shape, PICTURE_SLICES))
     return found
+
+
+def of_cell_gaps(outcome: CellOutcome) -> Metadata:
+    """Return the metadata of one partition's gaps; nothing when they are as they were."""
+    coverage, silences = outcome.state.coverage, outcome.silences
+    if coverage is None or silences is None or not outcome.judged:
+        return {}
+    found: Metadata = {
+        name: dg.MetadataValue.int(getattr(silences, name))
+        for name in ("quiet_gaps", "quiet_minutes", "outages", "outage_minutes")
+    }
+    for name in ("halts", "halt_minutes"):
+        found[name] = dg.MetadataValue.int(getattr(silences, name))
+    for name in ("failed", "unavailable", "pending"):
+        found[f"{name}_minutes"] = dg.MetadataValue.int(getattr(coverage, name))
+    if outcome.gaps:
+        found["gaps"] = dg.MetadataValue.md(_gap_table(outcome.gaps))
+    return found
+
+
+def _gap_table(gaps: Sequence[ReasonedGap]) -> str:
+    lines = [
+        f"| {gap.since:%Y-%m-%d %H:%M} | {gap.minutes:,} | {gap.reason} | {gap.evidence or ''} |"
+        for gap in gaps[:_SHOWN]
+    ]
+    more = [f"\nand {len(gaps) - _SHOWN} more in `market.gaps`"] if len(gaps) > _SHOWN else []
+    return "\n".join(
+        ["| since (UTC) | minutes | reason | evidence |", "|---|--:|---|---|", *lines, *more]
+    )
+
+
+def _sql(queries: str) -> dg.MetadataValue:
+    return dg.MetadataValue.md(f"```sql{queries}```")
 
 
 def of_run(outcomes: Sequence[CellOutcome]) -> Metadata:

@@ -17,6 +17,7 @@ from pipeline.commands.bars import bars
 from pipeline.commands.demo import demo
 from pipeline.commands.doctor import doctor
 from pipeline.commands.errors import explain
+from pipeline.commands.gaps import gaps
 from pipeline.commands.init import init
 from pipeline.commands.migrate import migrate
 from pipeline.commands.output import warn
@@ -33,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for _command in (init, up, demo, migrate, status, bars, backfill, doctor):
+for _command in (init, up, demo, migrate, status, gaps, bars, backfill, doctor):
     app.command()(_command)
 app.add_typer(db.app, name="db")
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from assets.bars import bars_1m
+from assets.minutes import minutes
 from pipeline.settings import Settings, load_settings
 from pipeline.universe import Universe, UniverseError, load_universe
 from resources.downloads import DownloadsResource
@@ -51,7 +51,7 @@ def build_defs(
         _log.error("The universe file cannot be used:\n%s", error)
         assets = [_what_is_wrong(error)]
     else:
-        assets = [bars_1m(provider, universe) for provider in sorted(universe.providers)]
+        assets = [minutes(provider, universe) for provider in sorted(universe.providers)]
     return dg.Definitions(
         assets=assets,
         sensors=[universe_sensor(settings.universe_path, universe)],

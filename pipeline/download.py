@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -18,12 +18,14 @@ import psycopg
 
 from pipeline.asking import Asking, Patience
 from pipeline.chunks import Chunk, failure_of
+from pipeline.gaps import judge
 from pipeline.intervals import MINUTE, Interval, floor_minute
 from pipeline.listing import Listing
 from pipeline.pages import pages
 from pipeline.providers.errors import ProviderError
 from pipeline.providers.protocol import BarProvider
 from pipeline.store import coverage, failures, listings
+from pipeline.store.cells import Cell
 from pipeline.store.database import Database
 from pipeline.store.deliveries import Delivery, commit
 from pipeline.store.merging import ContradictoryDelivery, Merged
@@ -149,6 +151,23 @@ class Downloader:
         report.requests = self._provider.requests_sent - sent
         report.seconds = time.monotonic() - started
         return report
+
+    def judge(self, listings: Iterable[Listing]) -> set[Cell]:
+        """Judge the silences of listings wherever something has changed; return which months.
+
+        Raises:
+            psycopg.Error, DatabaseError: The ledger cannot be read or written.
+        """
+        keys = {listing.id: listing.key for listing in listings}
+        judged = self._session.run(
+            lambda c: judge(
+                c,
+                self._provider.name,
+                keys,
+                sends_quiet_minutes=self._capabilities.quiet_minutes == "flat",
+            )
+        )
+        return {Cell(keys[number], month) for number, months in judged.items() for month in months}
 
     def _download(self, report: MonthReport, *, only_due: bool, again: bool) -> None:
         month = Interval.month(report.month)

@@ -7,11 +7,11 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.commands.options import instant
 from pipeline.commands.output import CommandError, JsonOption, plain, print_table, say
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def bars(
 
     if as_csv and as_json:
         raise typer.BadParameter("choose one of --csv and --json")
-    start, end = _instant("--since", since), _instant("--before", before)
+    start, end = instant("--since", since), instant("--before", before)
     if limit is None and not (as_csv or as_json or since or before):
         limit = _SHOWN
     with connect(load_settings()) as connection:
@@ -63,17 +63,6 @@ def bars(
             _print_json(found)
         else:
             _print_rows(found)
-
-
-def _instant(option: str, text: str | None) -> datetime | None:
-    from pipeline.universe_file import instant
-
-    if text is None:
-        return None
-    try:
-        return instant(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint=option) from None
 
 
 def _listing_id(connection: psycopg.Connection, listing: str, provider: str | None) -> int:

@@ -65,6 +65,7 @@ SET answered = answered + %(answered)s::tstzmultirange,
         + %(answered)s::tstzmultirange * tstzmultirange(tstzrange(NULL, %(settled_before)s)),
     unavailable = unavailable - %(answered)s::tstzmultirange,
     bars = bars + %(inserted)s,
+    judged = judged AND %(inserted)s = 0 AND %(answered)s::tstzmultirange <@ answered,
     updated_at = now()
 WHERE listing_id = %(listing)s AND month = %(month)s
 """

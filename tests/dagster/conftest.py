@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -27,6 +27,8 @@ from venue import VenueProcess
 
 ROOT = Path(__file__).resolve().parents[2]
 BARS = dg.AssetKey(["bitfinex", "bars_1m"])
+GAPS = dg.AssetKey(["bitfinex", "gaps"])
+STEP = "bitfinex__minutes"
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 
@@ -155,7 +157,13 @@ class Location:
             sync_universe(connection, self.universe)
         sync_instance(self.instance, self.universe)
 
-    def run(self, first: Cell, last: Cell | None = None, **config: object) -> Any:
+    def run(
+        self,
+        first: Cell,
+        last: Cell | None = None,
+        assets: Sequence[dg.AssetKey] = (BARS, GAPS),
+        **config: object,
+    ) -> Any:
         """Materialize the cells from the first to the last in process."""
         defs = build_defs(
             resources={"downloads": DownloadsResource(attempts=2, first_wait_seconds=0.01)}
@@ -163,28 +171,28 @@ class Location:
         range_tags = {RANGE_START: to_key(first), RANGE_END: to_key(last)} if last else {}
         return defs.resolve_implicit_global_asset_job_def().execute_in_process(
             instance=self.instance,
-            asset_selection=[BARS],
+            asset_selection=assets,
             partition_key=None if last else to_key(first),
             tags=range_tags,
-            run_config={"ops": {"bitfinex__bars_1m": {"config": config}}},
+            run_config={"ops": {STEP: {"config": config}}},
             raise_on_error=False,
         )
 
-    def materialized(self) -> set[str]:
-        return self.instance.get_materialized_partitions(BARS)
+    def materialized(self, asset: dg.AssetKey = BARS) -> set[str]:
+        return self.instance.get_materialized_partitions(asset)
 
-    def event(self, cell: Cell) -> dg.AssetMaterialization:
+    def event(self, cell: Cell, asset: dg.AssetKey = BARS) -> dg.AssetMaterialization:
         """Return the latest materialization of a cell."""
         records = self.instance.fetch_materializations(
-            dg.AssetRecordsFilter(asset_key=BARS, asset_partitions=[to_key(cell)]), limit=1
+            dg.AssetRecordsFilter(asset_key=asset, asset_partitions=[to_key(cell)]), limit=1
         ).records
         event = records[0].asset_materialization
         assert event is not None
         return event
 
-    def metadata(self, cell: Cell) -> dict[str, Any]:
+    def metadata(self, cell: Cell, asset: dg.AssetKey = BARS) -> dict[str, Any]:
         """Return the metadata of the latest materialization, as plain values."""
-        return {name: value.value for name, value in self.event(cell).metadata.items()}
+        return {name: value.value for name, value in self.event(cell, asset).metadata.items()}
 
     def stored(self, sql: str) -> Any:
         with self.database.connect() as connection:

@@ -1,0 +1,191 @@
+"""`P/bars_1m` and `P/gaps`: the minutes of each provider, and why some have no bar.
+
+What belongs here: the factory, and turning a run's outcomes into Dagster's events.
+
+Both are made by one step. As two steps they would part when a month fails: Dagster skips what is
+downstream of a failed step, and the gaps of all the other months would be left as they were.
+"""
+
+# No `from __future__ import annotations`: Dagster reads the asset's annotations as they are.
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import dagster as dg
+from pydantic import Field
+
+from assets import heat_map, metadata
+from assets.checks import logged, minutes_add_up, minutes_add_up_spec
+from assets.downloading import CellOutcome, download_cells, judge_cells
+from pipeline.providers.errors import ProviderError
+from pipeline.universe import Universe
+from resources.downloads import DownloadsResource
+from resources.ledger import LedgerResource
+from resources.partitions import cell_partitions, to_cell, to_key
+
+PARTITIONS_PER_RUN = 60
+"""Enough that a run lasts for minutes, for each costs two CPU seconds before it does anything."""
+_SHOWN = 20
+_BARS = (
+    "The 1-minute bars of {provider}, one partition a listing and month.\n\n"
+    "Materializing asks for what is wanted and not covered yet, so it costs nothing for what is "
+    "complete. A partition fails when minutes of it were not properly answered; what was answered "
+    "is stored nevertheless, and the next run asks for the rest."
+)
+_GAPS = (
+    "Why minutes of {provider} have no bar, one partition a listing and month: nobody traded, "
+    "there was an outage or a halt, asking failed, or it was not asked for yet.\n\n"
+    "Judged in the same run as the bars. Materialized alone it asks the provider for nothing."
+)
+
+
+class DownloadConfig(dg.Config):
+    """Options of a download."""
+
+    only_due: bool = Field(
+        default=False,
+        description="Leave minutes that failed alone until their next attempt is due.",
+    )
+    again: bool = Field(
+        default=False,
+        description="Ask for all minutes again, also settled ones, and compare.",
+    )
+
+
+def minutes(provider: str, universe: Universe) -> dg.AssetsDefinition:
+    """Make the assets of a provider's 1-minute bars and of their gaps."""
+    bars, gaps = dg.AssetKey([provider, "bars_1m"]), dg.AssetKey([provider, "gaps"])
+
+    @dg.multi_asset(
+        name=f"{provider}__minutes",
+        specs=[
+            _spec(bars, universe, _BARS.format(provider=provider), metadata.of_bars(provider)),
+            _spec(
+                gaps, universe, _GAPS.format(provider=provider), metadata.of_gaps(provider), bars
+            ),
+        ],
+        check_specs=[minutes_add_up_spec(bars)],
+        partitions_def=cell_partitions(provider, universe.first_month(provider)),
+        backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=PARTITIONS_PER_RUN),
+        pool=provider,
+        can_subset=True,
+    )
+    def step(
+        context: dg.AssetExecutionContext,
+        config: DownloadConfig,
+        ledger: LedgerResource,
+        downloads: DownloadsResource,
+    ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]  # Dagster knows it bare only
+        database = ledger.database()
+        cells = [to_cell(key) for key in context.partition_keys]
+        try:
+            with downloads.downloader(database, universe, provider) as downloader:
+                if bars in context.selected_asset_keys:
+                    outcomes = download_cells(
+                        database,
+                        downloader,
+                        provider,
+                        cells,
+                        only_due=config.only_due,
+                        again=config.again,
+                        tell=lambda outcome: _tell(context, outcome),
+                    )
+                else:
+                    outcomes = judge_cells(database, downloader, provider, cells)
+        except ProviderError as error:
+            raise dg.Failure(str(error), allow_retries=error.retryable) from error
+        shown = {bars: metadata.of_cell, gaps: metadata.of_cell_gaps}
+        selected = {key: shown[key] for key in shown if key in context.selected_asset_keys}
+        picture = heat_map.of_provider(database, provider)
+        yield from _finish(context, selected, outcomes, picture)
+
+    return step
+
+
+def _spec(
+    key: dg.AssetKey,
+    universe: Universe,
+    description: str,
+    shown: metadata.DefinitionMetadata,
+    *deps: dg.AssetKey,
+) -> dg.AssetSpec:
+    provider = key.path[0]
+    return dg.AssetSpec(
+        key,
+        deps=deps,
+        group_name=provider,
+        kinds={"postgres", universe.providers[provider].client},
+        owners=["team:market-data"],
+        description=description.format(provider=provider),
+        metadata=shown,
+    )
+
+
+def _tell(context: dg.AssetExecutionContext, outcome: CellOutcome) -> None:
+    name, report = to_key(outcome.cell), outcome.report
+    if outcome.problem:
+        context.log.warning("%s is not complete: %s", name, outcome.problem)
+    elif report is not None and report.requests:
+        context.log.info(
+            "%s: %d bars inserted, %d revised, %d refused; %d requests in %.1f s",
+            name,
+            report.inserted,
+            report.revised,
+            report.refused,
+            report.requests,
+            report.seconds,
+        )
+
+
+def _finish(
+    context: dg.AssetExecutionContext,
+    shown: Mapping[dg.AssetKey, Callable[[CellOutcome], metadata.Metadata]],
+    outcomes: Sequence[CellOutcome],
+    picture: str,
+) -> Iterator[dg.MaterializeResult[None]]:
+    checks = [
+        minutes_add_up(key.asset_key, outcomes, picture)
+        for key in context.selected_asset_check_keys
+    ]
+    totals = metadata.of_run(outcomes)
+    bad = [outcome for outcome in outcomes if outcome.problem]
+    if bad:
+        # An error marks no partition as materialized, so the good ones are logged one by one.
+        for key, describe in shown.items():
+            for outcome in outcomes:
+                if not outcome.problem:
+                    context.log_event(_materialization(key, outcome, totals | describe(outcome)))
+        for check in checks:
+            context.log_event(logged(check))
+        raise _failure(bad, totals)
+    for key, describe in shown.items():
+        for outcome in outcomes:
+            if found := describe(outcome):
+                context.add_asset_metadata(found, key, partition_key=to_key(outcome.cell))
+        mine = [check for check in checks if check.asset_key == key]
+        yield dg.MaterializeResult(asset_key=key, metadata=totals, check_results=mine)
+
+
+def _materialization(
+    key: dg.AssetKey, outcome: CellOutcome, shown: metadata.Metadata
+) -> dg.AssetMaterialization:
+    partition = to_key(outcome.cell)
+    return dg.AssetMaterialization(
+        key,
+        partition=partition,
+        metadata=shown,
+        # Dagster adds these itself to what an asset returns.
+        tags={f"dagster/partition/{name}": k for name, k in partition.keys_by_dimension.items()},
+    )
+
+
+def _failure(bad: Sequence[CellOutcome], totals: metadata.Metadata) -> dg.Failure:
+    lines = [f"{to_key(outcome.cell)}: {outcome.problem}" for outcome in bad]
+    more = [f"and {len(lines) - _SHOWN} more, see the run's log"] if len(lines) > _SHOWN else []
+    return dg.Failure(
+        "\n".join([f"{len(bad)} partitions are not complete:", *lines[:_SHOWN], *more]),
+        metadata={
+            **totals,
+            "not_complete": dg.MetadataValue.json([to_key(outcome.cell) for outcome in bad]),
+        },
+        allow_retries=any(outcome.retryable for outcome in bad),
+    )
