@@ -1,4 +1,4 @@
-"""What it costs to look at the coverage of 1,000 listings over ten years."""
+"""What it costs to look at, and to plan, 1,000 listings over ten years."""
 
 from __future__ import annotations
 
@@ -7,19 +7,23 @@ import subprocess
 import sysconfig
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
 
 from benchmarks.figures import Figure
 from benchmarks.setting import fresh_database
+from pipeline.plan import plan
+from pipeline.providers.capabilities import capabilities_for
+from pipeline.store.cells import open_cells
 from pipeline.store.coverage import contradictions
 from pipeline.store.database import Database
 from pipeline.store.queries import open_failures, totals
 
 LISTINGS, MONTHS, PROVIDERS = 1_000, 120, 4
 ROUNDS = 5
-_QUERIES_SECONDS, _COMMAND_SECONDS = 1.0, 2.0
+_QUERIES_SECONDS, _COMMAND_SECONDS, _PLAN_SECONDS = 1.0, 2.0, 2.0
 
 # A day is missing in one of twenty months, and in one of a hundred it has failed.
 _FILL = f"""
@@ -60,6 +64,10 @@ def run() -> Iterator[Figure]:
         status = fastest(lambda: (totals(connection), open_failures(connection)))
         check = fastest(lambda: contradictions(connection))
         command = fastest(lambda: _command(database, "status"))
+        covered = fastest(lambda: _plan(connection))
+        connection.execute("TRUNCATE ledger.coverage, ledger.settling, ledger.fetch_failure")
+        connection.execute("VACUUM ANALYZE")
+        empty = fastest(lambda: _plan(connection))
     yield Figure("bare sums over ledger.coverage", f"{floor * 1000:.0f} ms")
     for what, seconds in (("status", status), ("the sums of status --check", check)):
         yield Figure(
@@ -74,6 +82,13 @@ def run() -> Iterator[Figure]:
         f"< {_COMMAND_SECONDS:.0f} s",
         command < _COMMAND_SECONDS,
     )
+    for what, seconds in (("of what is left", covered), ("of all of it", empty)):
+        yield Figure(
+            f"the plan {what}",
+            f"{seconds:.2f} s",
+            f"< {_PLAN_SECONDS:.0f} s",
+            seconds < _PLAN_SECONDS,
+        )
 
 
 def fill(connection: psycopg.Connection) -> None:
@@ -99,6 +114,12 @@ def _scan(connection: psycopg.Connection) -> None:
         "SELECT listing_id, sum(answered_minutes), sum(settled_minutes), sum(unavailable_minutes),"
         " sum(bars) FROM ledger.coverage GROUP BY 1"
     ).fetchall()
+
+
+def _plan(connection: psycopg.Connection) -> None:
+    capabilities, now = capabilities_for("binance"), datetime.now(UTC)
+    for provider, cells in open_cells(connection).items():
+        plan(connection, provider, capabilities, cells, now)
 
 
 def _command(database: Database, *arguments: str) -> None:

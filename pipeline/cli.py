@@ -21,6 +21,7 @@ from pipeline.commands.gaps import gaps
 from pipeline.commands.init import init
 from pipeline.commands.migrate import migrate
 from pipeline.commands.output import warn
+from pipeline.commands.plan import plan
 from pipeline.commands.status import status
 from pipeline.commands.up import up
 
@@ -34,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for _command in (init, up, demo, migrate, status, gaps, bars, backfill, doctor):
+for _command in (init, up, demo, migrate, status, gaps, bars, plan, backfill, doctor):
     app.command()(_command)
 app.add_typer(db.app, name="db")
 

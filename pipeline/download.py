@@ -19,7 +19,7 @@ import psycopg
 from pipeline.asking import Asking, Patience
 from pipeline.chunks import Chunk, failure_of
 from pipeline.gaps import judge
-from pipeline.intervals import MINUTE, Interval, floor_minute
+from pipeline.intervals import Interval
 from pipeline.listing import Listing
 from pipeline.pages import pages
 from pipeline.providers.errors import ProviderError
@@ -37,11 +37,6 @@ CHUNK_BARS = 20_000
 memory."""
 CHUNK_AGE = timedelta(seconds=5)
 """... or once its first answer is so old. A killed process loses no more than one chunk."""
-FIRST_TRADE_RECHECK = timedelta(days=7)
-"""How long "the first trade could not be found" is believed."""
-REACH_MARGIN = timedelta(minutes=2)
-"""How far we stay from the edge of a provider's moving history, for the time that an answer
-takes."""
 
 
 @dataclass(slots=True)
@@ -187,9 +182,7 @@ class Downloader:
     def _find_first_trade(self, report: MonthReport, month: Interval) -> bool:
         """Look up the listing's first trade, if that is due; return whether to go on."""
         listing, now = report.listing, self._now()
-        checked = listing.first_trade_checked_at
-        known = listing.first_trade is not None
-        if known or (checked is not None and now - checked < FIRST_TRADE_RECHECK):
+        if not listing.first_trade_due(now):
             return True
         try:
             found = self._asking.insist(
@@ -219,18 +212,12 @@ class Downloader:
 
     def _reachable(self, listing: Listing, wanted: Interval) -> Interval | None:
         """Return what the provider's history still holds; the rest is noted as unavailable."""
-        edge = self._edge_of_history()
+        edge = self._capabilities.edge_of_history(self._now())
         if edge is None or edge <= wanted.start:
             return wanted
         lost = Interval(wanted.start, min(edge, wanted.end))
         self._session.run(lambda c: coverage.mark_unavailable(c, listing.id, lost))
         return Interval(edge, wanted.end) if edge < wanted.end else None
-
-    def _edge_of_history(self) -> datetime | None:
-        minutes = self._capabilities.history_minutes
-        if minutes is None:
-            return None
-        return floor_minute(self._now()) - minutes * MINUTE + REACH_MARGIN
 
     def _ask(self, report: MonthReport, windows: list[Interval]) -> None:
         asked = 0

@@ -7,6 +7,9 @@ from datetime import datetime, timedelta
 
 from pipeline.intervals import Interval, floor_minute
 
+FIRST_TRADE_RECHECK = timedelta(days=7)
+"""How long "the first trade could not be found" is believed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Listing:
@@ -35,6 +38,13 @@ class Listing:
     first_trade: datetime | None
     first_trade_checked_at: datetime | None
     in_universe: bool
+
+    def first_trade_due(self, now: datetime) -> bool:
+        """Return whether it is time to ask the provider for the first trade."""
+        if self.first_trade is not None:
+            return False
+        checked = self.first_trade_checked_at
+        return checked is None or now - checked >= FIRST_TRADE_RECHECK
 
     def wanted(self, month: Interval, now: datetime, lag: timedelta) -> Interval | None:
         """Return the minutes of `month` to have by now: in the listing's life, and final.

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.commands.output import CommandError, say, warn
 from pipeline.commands.progress import shown
+from pipeline.commands.selecting import check_names, months
 from pipeline.commands.up import INTERRUPTED
 
 if TYPE_CHECKING:
@@ -46,14 +45,11 @@ def backfill(
     """
     from pipeline.orchestration.backfills import Selection
     from pipeline.settings import load_settings
+    from pipeline.universe import load_universe
 
-    selection = Selection(
-        provider, listing, _month("--from", first), _month("--to", last), everything
-    )
-    if selection.first and selection.last and selection.last < selection.first:
-        raise typer.BadParameter(f"{last} is before --from {first}", param_hint="--to")
+    selection = Selection(provider, listing, *months(first, last), everything)
     settings = load_settings()
-    _check_names(settings, selection)
+    check_names(load_universe(settings.universe_path), provider, listing)
     try:
         with _launched(settings, selection, wait=wait) as (api, waves, between):
             if not waves:
@@ -136,29 +132,3 @@ def launch(settings: Settings, api: DagsterApi, selection: Selection) -> list[Wa
     for wave in waves:
         say(f"{wave.provider}: backfill {wave.backfill} of {len(wave.cells)} listing-months")
     return waves
-
-
-def _month(option: str, text: str | None) -> date | None:
-    if text is None:
-        return None
-    if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", text, re.ASCII):
-        raise typer.BadParameter(f"{text!r} is no month; write 2015-11", param_hint=option)
-    return date.fromisoformat(f"{text}-01")
-
-
-def _check_names(settings: Settings, selection: Selection) -> None:
-    from pipeline.universe import load_universe
-    from pipeline.universe_file import nearest
-
-    universe = load_universe(settings.universe_path)
-    if selection.provider and selection.provider not in universe.providers:
-        hint = nearest(selection.provider, universe.providers)
-        raise typer.BadParameter(
-            f"{selection.provider} is no provider of the universe{hint}", param_hint="--provider"
-        )
-    keys = {spec.key for spec in universe.listings(selection.provider)}
-    if selection.listing and selection.listing not in keys:
-        hint = nearest(selection.listing, keys)
-        raise typer.BadParameter(
-            f"{selection.listing} is no listing of the universe{hint}", param_hint="--listing"
-        )

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
+from pipeline.intervals import MINUTE, floor_minute
 from pipeline.settling import DEFAULT as DEFAULT_SETTLING
 from pipeline.settling import Settling
+
+REACH_MARGIN = timedelta(minutes=2)
+"""How far we stay from the edge of a provider's moving history, for the time that an answer
+takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,7 @@ class Capabilities:
         limit: The provider's published rate limit for bars.
         request_weight: What one request for bars costs against the limit.
         list_weight: What one request for the market list costs against the limit.
+        list_requests: How many requests the list of spot markets takes.
         bars_per_request: Longest window of one request, in minutes.
         history_minutes: Only this many newest minutes can be asked for; None for the whole history.
         quiet_minutes: What a minute without a trade looks like: left out, or a flat bar of volume
@@ -49,6 +55,7 @@ class Capabilities:
     bars_per_request: int
     request_weight: int = 1
     list_weight: int = 1
+    list_requests: int = 1
     history_minutes: int | None = None
     quiet_minutes: Literal["omitted", "flat"] = "omitted"
     ends_window: bool = True
@@ -57,6 +64,12 @@ class Capabilities:
     settling: Settling = DEFAULT_SETTLING
     concurrency: int = 4
     refusal_pause: timedelta = timedelta(seconds=60)
+
+    def edge_of_history(self, now: datetime) -> datetime | None:
+        """Return the first minute that can still be asked for, UTC; None when all of them can."""
+        if self.history_minutes is None:
+            return None
+        return floor_minute(now) - self.history_minutes * MINUTE + REACH_MARGIN
 
 
 CCXT_CAPABILITIES: Final[Mapping[str, Capabilities]] = {
@@ -81,7 +94,11 @@ CCXT_CAPABILITIES: Final[Mapping[str, Capabilities]] = {
         concurrency=2,
     ),
     "coinbase": Capabilities(
-        limit=RateLimit(10, 1.0), bars_per_request=300, first_trade="search", concurrency=8
+        limit=RateLimit(10, 1.0),
+        bars_per_request=300,
+        list_requests=2,
+        first_trade="search",
+        concurrency=8,
     ),
     "okx": Capabilities(limit=RateLimit(20, 2.0), bars_per_request=100, quiet_minutes="flat"),
     "bybit": Capabilities(limit=RateLimit(50, 1.0), bars_per_request=1000, quiet_minutes="flat"),

@@ -49,6 +49,10 @@ def from_the_beginning(ask: Ask, now: datetime) -> FirstTrade | None:
     )
 
 
+REQUESTS_FROM_THE_BEGINNING: Final = 3
+"""How many requests `from_the_beginning` takes when it finds the first trade."""
+
+
 def by_daily_bars(ask: Ask, now: datetime, page: int) -> FirstTrade | None:
     """Look for the first daily bar page by page, then for the first minute of that day.
 
@@ -67,6 +71,17 @@ def by_daily_bars(ask: Ask, now: datetime, page: int) -> FirstTrade | None:
         ts,
         f"first minute of the first daily bar ({day:%Y-%m-%d}), searched by pages of {page} bars",
     )
+
+
+def requests_by_daily_bars(start: datetime, page: int) -> int:
+    """Return how many requests `by_daily_bars` takes at most if the first minute is before `start`.
+
+    Args:
+        start: A time after the first minute, UTC.
+        page: Bars a request.
+    """
+    days = Interval(BEGINNING, max(start, BEGINNING)).minutes // (_DAY // MINUTE) + 1
+    return math.ceil(days / page) + math.ceil(_DAY / MINUTE / page) + 1
 
 
 def _search(ask: Ask, timeframe: Literal["1m", "1d"], span: Interval, page: int) -> datetime | None:

@@ -73,6 +73,37 @@ def known_listings(
     return {listing.key: listing for listing in known}
 
 
+def open_cells(
+    connection: psycopg.Connection,
+    provider: str | None = None,
+    listing: str | None = None,
+    first: date | None = None,
+    last: date | None = None,
+) -> dict[str, list[Cell]]:
+    """Return, by provider, the cells with failed or pending minutes.
+
+    Args:
+        connection: An open connection.
+        provider: Only this provider; None for all.
+        listing: Only listings of this key; None for all.
+        first: Only months from the one of this first day on; None for all.
+        last: Only months up to and with the one of this first day; None for all.
+    """
+    rows = connection.execute(
+        """
+        SELECT provider, listing, month FROM market.coverage
+        WHERE provider = coalesce(%s, provider) AND listing = coalesce(%s, listing)
+          AND month BETWEEN coalesce(%s, month) AND coalesce(%s, month) AND failed + pending > 0
+        ORDER BY provider, listing, month
+        """,
+        [provider, listing, first, last],
+    ).fetchall()
+    found: dict[str, list[Cell]] = {}
+    for name, key, month in rows:
+        found.setdefault(name, []).append(Cell(key, month))
+    return found
+
+
 def states(
     connection: psycopg.Connection, provider: str, cells: Collection[Cell]
 ) -> dict[Cell, CellState]:

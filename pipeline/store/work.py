@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 import psycopg
 
 from pipeline.intervals import Interval
 from pipeline.settling import Settling
+from pipeline.store.cells import Cell
 from pipeline.store.ranges import from_multirange, to_range
 
 _ONE_CELL = """
@@ -30,6 +32,16 @@ FROM (
       AND key = ANY(coalesce(%(listings)s::text[], ARRAY[key]))
 ) AS l, generate_series(date_trunc('month', lower(l.wanted), 'UTC'),
                         upper(l.wanted) - interval '1 minute', interval '1 month') AS month
+"""
+
+_NAMED_CELLS = """
+SELECT l.id AS listing_id, named.month,
+       tstzrange(start, greatest(start, least(ends_at, %(final)s::timestamptz)))
+           * tstzrange(named.month, named.month + interval '1 month')
+           * tstzrange(%(edge)s::timestamptz, NULL) AS wanted
+FROM unnest(%(keys)s::text[], %(months)s::date[]) AS named(key, month)
+JOIN ledger.listing l ON l.key = named.key AND l.provider = %(provider)s AND l.in_universe,
+     greatest(starts_at, first_trade) AS start
 """
 
 # Most cells are settled from end to end: nothing more is looked at of these. A failure lies in one
@@ -66,8 +78,27 @@ WITH cell AS ({cells}), open AS (
         WHERE NOT isempty(answered)
     ) AS checks
 )
+"""
+
+_EACH = """
 SELECT listing_id, month, askable - covered AS needed, askable
 FROM judged WHERE NOT isempty(askable - covered)
+"""
+
+# Cells of different listings are mostly alike: few are told apart here, and none in Python.
+_ALIKE = """, habit AS (
+    SELECT listing_id, sum(bars)::double precision AS bars,
+           nullif(sum(answered_minutes), 0)::double precision AS answered
+    FROM ledger.coverage
+    WHERE listing_id IN (SELECT id FROM ledger.listing WHERE provider = %(provider)s)
+    GROUP BY listing_id
+)
+SELECT askable - covered AS needed, askable, askable - covered - judged.answered AS new,
+       count(*) AS cells,
+       sum(coalesce(bars / habit.answered, (SELECT sum(bars) / sum(answered) FROM habit))) AS habit
+FROM judged LEFT JOIN habit USING (listing_id)
+WHERE NOT isempty(askable - covered)
+GROUP BY 1, 2, 3
 """
 
 
@@ -103,6 +134,26 @@ class Work:
     month: date
     needed: Sequence[Interval]
     askable: Sequence[Interval]
+
+
+@dataclass(frozen=True, slots=True)
+class AlikeWork:
+    """What is to be asked of several cells of which the same is to be asked.
+
+    Attributes:
+        needed: What has to be asked for of each, in order of time.
+        askable: What may be asked for along with it, `needed` included, in order of time.
+        new: What of `needed` has never been answered, in order of time.
+        cells: How many cells.
+        habit: The share of answered minutes that had a bar so far, summed over the cells: that of
+            the listing, else of its provider; None while the provider has answered nothing.
+    """
+
+    needed: Sequence[Interval]
+    askable: Sequence[Interval]
+    new: Sequence[Interval]
+    cells: int
+    habit: float | None
 
 
 def work_of(
@@ -143,6 +194,42 @@ def find_work(
     return _work(connection, _ALL_CELLS, cells, rules, reach)
 
 
+def alike_work(
+    connection: psycopg.Connection,
+    provider: str,
+    cells: Collection[Cell],
+    rules: Rules,
+    *,
+    final: datetime,
+    reach: datetime | None,
+) -> list[AlikeWork]:
+    """Return what is to be asked of some cells of a provider, cells that are alike together.
+
+    Args:
+        connection: An open connection.
+        provider: The provider.
+        cells: The cells; what is not in the universe counts for nothing.
+        rules: Which minutes count as covered.
+        final: Minutes before this one are final by the clock.
+        reach: Minutes before this one can no longer be asked for; None: all history.
+    """
+    named = {
+        "provider": provider,
+        "final": final,
+        "edge": reach,
+        "reach": None,
+        "keys": [cell.listing for cell in cells],
+        "months": [cell.month for cell in cells],
+    }
+    rows = _execute(connection, _NAMED_CELLS, _ALIKE, named, rules)
+    return [
+        AlikeWork(
+            from_multirange(needed), from_multirange(askable), from_multirange(new), count, habit
+        )
+        for needed, askable, new, count, habit in rows
+    ]
+
+
 def _work(
     connection: psycopg.Connection,
     cells: str,
@@ -150,8 +237,22 @@ def _work(
     rules: Rules,
     reach: datetime | None,
 ) -> list[Work]:
-    rows = connection.execute(
-        _WORK.format(cells=cells).encode(),
+    rows = _execute(connection, cells, _EACH, parameters | {"reach": reach}, rules)
+    return [
+        Work(listing_id, month, from_multirange(needed), from_multirange(askable))
+        for listing_id, month, needed, askable in rows
+    ]
+
+
+def _execute(
+    connection: psycopg.Connection,
+    cells: str,
+    select: str,
+    parameters: dict[str, object],
+    rules: Rules,
+) -> psycopg.Cursor[tuple[Any, ...]]:
+    return connection.execute(
+        (_WORK.format(cells=cells) + select).encode(),
         parameters
         | {
             "now": rules.now,
@@ -159,10 +260,5 @@ def _work(
             "due": list(rules.settling.due(rules.now)),
             "only_due": rules.only_due,
             "again": rules.again,
-            "reach": reach,
         },
     )
-    return [
-        Work(listing_id, month, from_multirange(needed), from_multirange(askable))
-        for listing_id, month, needed, askable in rows
-    ]

@@ -7,7 +7,19 @@ import pytest
 
 from tests.cli.conftest import Home
 
-COMMANDS = ["init", "up", "demo", "migrate", "status", "gaps", "bars", "backfill", "doctor", "db"]
+COMMANDS = [
+    "init",
+    "up",
+    "demo",
+    "migrate",
+    "status",
+    "gaps",
+    "bars",
+    "plan",
+    "backfill",
+    "doctor",
+    "db",
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

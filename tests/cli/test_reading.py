@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
-from tests.cli.conftest import JANUARY, Home
+from tests.cli.conftest import JANUARY, UNKNOWN, Home
 from venue import VenueProcess
 
 ETH_MINUTES = JANUARY.minutes - (9 * 24 + 12) * 60
@@ -71,6 +71,41 @@ def test_status_draws_a_map_with_the_worst_listing_first(ledger: Home) -> None:
         ["bitfinex", "ETH-USD", "#"],
     ]
     assert ledger.run("status", "--map", "--json").returncode == 2
+
+
+def test_a_plan_counts_what_is_left_to_do(ledger: Home) -> None:
+    (plan,) = ledger.json("plan")
+
+    assert (plan["provider"], plan["cells"], plan["unknown"]) == ("bitfinex", 1, 1)
+    assert plan["minutes"] == JANUARY.minutes
+    assert plan["requests"] == 5 + 3 + 1  # pages, to find the first trade, and the market list
+    assert plan["seconds"] == plan["requests"] / 6000
+    assert 0.7 < plan["bars"] / plan["minutes"] < 0.9  # what the others of the provider had
+    done = ledger.run("plan", "--listing", "NOPE-USD")
+    assert "first trades to be asked for: 1" in done.stdout
+    assert "Nothing to do" in ledger.run("plan", "--provider", "mirror").stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--from", "2024-13"), ("--from", "2024-02", "--to", "2024-01"), ("--provider", "nobody")],
+)
+def test_a_plan_of_what_there_is_not_is_wrong_usage(
+    ledger: Home, arguments: tuple[str, ...]
+) -> None:
+    assert ledger.run("plan", *arguments).returncode == 2
+
+
+def test_a_plan_knows_when_the_ledger_lags_behind_the_universe(ledger: Home) -> None:
+    before = ledger.universe.read_text()
+    ledger.write_universe(before, UNKNOWN.replace("NOPE", "NEW"))
+    try:
+        done = ledger.run("plan")
+    finally:
+        ledger.write_universe(before)
+
+    assert done.returncode == 1
+    assert "bitfinex NEW-USD; run `minuteledger migrate`" in done.stderr
 
 
 def test_status_of_a_name_that_is_not_there_fails(ledger: Home) -> None:
