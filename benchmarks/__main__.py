@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import covered, limiting, memory, status, writing
+from benchmarks import covered, gaps, limiting, memory, status, writing
 from benchmarks.figures import show
 
 BENCHMARKS = {
@@ -12,6 +12,7 @@ BENCHMARKS = {
     "memory": memory,
     "covered": covered,
     "limiting": limiting,
+    "gaps": gaps,
     "status": status,
 }
 

@@ -32,8 +32,8 @@ FROM unnest((SELECT range_agg(answered) FROM ledger.coverage WHERE listing_id = 
 """
 
 _SILENCES = """
-SELECT coalesce(array_agg((date_part('epoch', since) / 60)::int ORDER BY since), '{}'),
-       coalesce(array_agg((date_part('epoch', before) / 60)::int ORDER BY since), '{}')
+SELECT coalesce(array_agg((date_part('epoch', since) / 60)::int), '{}'),
+       coalesce(array_agg((date_part('epoch', before) / 60)::int), '{}')
 FROM ledger.silences(%s, %s, %s)
 """
 

@@ -40,8 +40,10 @@ DECLARE
         (SELECT max(ts) FROM ledger.bars_1m WHERE listing_id = listing AND ts < touching_since)), '-infinity');
     last_month date := coalesce(ledger.month_of(
         (SELECT min(ts) FROM ledger.bars_1m WHERE listing_id = listing AND ts >= touching_before)), 'infinity');
+    minute CONSTANT interval := interval '1 minute';
     starts timestamptz;
     ends timestamptz;
+    next_minute timestamptz;
 BEGIN
     FOR starts, ends IN
         SELECT lower(piece), upper(piece) FROM unnest((
@@ -50,17 +52,21 @@ BEGIN
             WHERE c.listing_id = listing AND c.month BETWEEN first_month AND last_month
               AND c.bars < ledger.minutes(c.answered))) AS piece
     LOOP
-        RETURN QUERY
-        SELECT starts, first.bar FROM (
-            SELECT coalesce(min(b.ts), ends) AS bar FROM ledger.bars_1m b
-            WHERE b.listing_id = listing AND b.ts >= starts AND b.ts < ends) AS first
-        WHERE first.bar > greatest(starts, touching_since) AND starts < touching_before;
-        RETURN QUERY
-        SELECT bar.ts + interval '1 minute', bar.next FROM (
-            SELECT b.ts, lead(b.ts, 1, ends) OVER (ORDER BY b.ts) AS next FROM ledger.bars_1m b
-            WHERE b.listing_id = listing AND b.ts >= starts AND b.ts < ends) AS bar
-        WHERE bar.next - bar.ts > interval '1 minute'
-          AND bar.next > touching_since AND bar.ts + interval '1 minute' < touching_before;
+        since := starts;
+        -- A loop takes two thirds of the time of lead() over the same rows.
+        FOR before, next_minute IN
+            SELECT ts, ts + minute FROM ledger.bars_1m
+            WHERE listing_id = listing AND ts >= starts AND ts < ends ORDER BY ts
+        LOOP
+            IF before > since AND before > touching_since AND since < touching_before THEN
+                RETURN NEXT;
+            END IF;
+            since := next_minute;
+        END LOOP;
+        before := ends;
+        IF before > since AND before > touching_since AND since < touching_before THEN
+            RETURN NEXT;
+        END IF;
     END LOOP;
 END $$;
 COMMENT ON FUNCTION ledger.silences IS 'The longest runs of answered minutes without a bar that touch [touching_since, touching_before), whole, in order of time.';
