@@ -32,10 +32,10 @@ WHERE random() >= 0.3;
 
 INSERT INTO ledger.coverage (listing_id, month, answered, settled, bars)
 SELECT %(listing)s, month::date, range, range,
-       (SELECT count(*) FROM ledger.bars_1m WHERE listing_id = %(listing)s AND ts <@ whole)
+       (SELECT count(*) FROM ledger.bars_1m
+        WHERE listing_id = %(listing)s AND ts >= month AND ts < month + interval '1 month')
 FROM generate_series(%(since)s::timestamptz, %(last)s, interval '1 month') AS month,
-     LATERAL (SELECT tstzrange(month, month + interval '1 month')) AS one(whole),
-     LATERAL (SELECT tstzmultirange(whole)) AS made(range);
+     LATERAL (SELECT tstzmultirange(tstzrange(month, month + interval '1 month'))) AS one(range);
 """
 
 
