@@ -48,9 +48,10 @@ FROM ledger.listing,
              ) AS drawn(answered);
 
 INSERT INTO ledger.fetch_failure
-    (listing_id, during, error, message, attempts, first_failed_at, last_failed_at)
+    (listing_id, during, error, message, attempts, first_failed_at, last_failed_at,
+     next_attempt_at)
 SELECT listing_id, tstzrange(start + interval '5 days', start + interval '6 days'),
-       'RequestTimedOut', 'late', 1, now(), now()
+       'RequestTimedOut', 'late', 1, now(), now(), now()
 FROM ledger.coverage, LATERAL (SELECT month::timestamp AT TIME ZONE 'UTC') AS first(start)
 WHERE random() < 0.01;
 """

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands import db
+from pipeline.commands import db, revisions
 from pipeline.commands.backfill import backfill
 from pipeline.commands.bars import bars
 from pipeline.commands.demo import demo
@@ -37,6 +37,7 @@ app = typer.Typer(
 )
 for _command in (init, up, demo, migrate, status, gaps, bars, plan, backfill, doctor):
     app.command()(_command)
+app.add_typer(revisions.app, name="revisions")
 app.add_typer(db.app, name="db")
 
 

@@ -14,8 +14,6 @@ from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Self
 
-import psycopg
-
 from pipeline.asking import Asking, Patience
 from pipeline.chunks import Chunk, failure_of
 from pipeline.gaps import judge
@@ -24,10 +22,10 @@ from pipeline.listing import Listing
 from pipeline.pages import pages
 from pipeline.providers.errors import ProviderError
 from pipeline.providers.protocol import BarProvider
-from pipeline.store import coverage, failures, listings
+from pipeline.store import coverage, failures, listings, refusals
 from pipeline.store.cells import Cell
 from pipeline.store.database import Database
-from pipeline.store.deliveries import Delivery, commit
+from pipeline.store.deliveries import commit
 from pipeline.store.merging import ContradictoryDelivery, Merged
 from pipeline.store.session import LedgerSession
 from pipeline.store.work import Rules, work_of
@@ -247,20 +245,8 @@ class Downloader:
         try:
             merged: Merged = self._session.run(partial(commit, delivery=delivery))
         except ContradictoryDelivery as error:
-            report.failures += self._session.run(partial(_refuse, delivery, error))
+            keep = partial(refusals.keep, delivery=delivery, error=error)
+            report.failures += self._session.run(keep)
             return
         report.inserted += merged.inserted
         report.revised += merged.revised
-
-
-def _refuse(
-    delivery: Delivery, error: ContradictoryDelivery, connection: psycopg.Connection
-) -> tuple[failures.Failure, ...]:
-    refused = tuple(
-        failures.Failure(interval, type(error).__name__, str(error), retryable=True)
-        for interval in delivery.answered
-    )
-    with connection.transaction():
-        for failure in refused:
-            failures.record(connection, delivery.listing_id, failure, delivery.received_at)
-    return refused

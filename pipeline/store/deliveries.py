@@ -58,6 +58,13 @@ SELECT answered && %(answered)s::tstzmultirange FROM ledger.coverage
 WHERE listing_id = %(listing)s AND month = %(month)s FOR UPDATE
 """
 
+# A sound answer is newer than what was refused for the same minutes.
+_FORGET_REFUSED = """
+DELETE FROM ledger.refused_delivery
+WHERE listing_id = %(listing)s AND month = %(month)s AND accepted_at IS NULL
+  AND answered && %(answered)s::tstzmultirange
+"""
+
 _EXTEND_COVERAGE = """
 UPDATE ledger.coverage
 SET answered = answered + %(answered)s::tstzmultirange,
@@ -89,12 +96,17 @@ SELECT %(listing)s, %(month)s, delay, checked FROM step WHERE NOT isempty(checke
 """
 
 
-def commit(connection: psycopg.Connection, delivery: Delivery) -> Merged:
+def commit(connection: psycopg.Connection, delivery: Delivery, *, believe: bool = False) -> Merged:
     """Store one delivery in one transaction. Doing it again changes nothing.
 
     Where nothing was answered before, the bars go straight into the month's table; else they are
     compared with the stored ones first, and bars that differ are replaced, the old values kept as
     revisions.
+
+    Args:
+        connection: An open connection.
+        delivery: What was delivered.
+        believe: Store it however much it contradicts what is stored.
 
     Returns:
         How many bars are new and how many were revised.
@@ -104,16 +116,23 @@ def commit(connection: psycopg.Connection, delivery: Delivery) -> Merged:
     """
     table = _month_table(connection, delivery.month)
     with connection.transaction():
-        if _answered_before(connection, delivery):
+        if lock_month(connection, delivery):
             _copy(connection, delivery, _staging(connection))
-            result = merge(connection, delivery.listing_id, delivery.answered, delivery.received_at)
+            result = merge(
+                connection,
+                delivery.listing_id,
+                delivery.answered,
+                delivery.received_at,
+                believe=believe,
+            )
         else:
             _copy(connection, delivery, table)
             result = Merged(inserted=delivery.bars.num_rows, revised=0)
+        connection.execute(_FORGET_REFUSED, _key(delivery))
         failures.clear(connection, delivery.listing_id, to_multirange(delivery.answered))
         for failure in delivery.failed:
             failures.record(connection, delivery.listing_id, failure, delivery.received_at)
-        _quarantine(connection, delivery)
+        quarantine(connection, delivery)
         _extend_coverage(connection, delivery, result.inserted)
     return result
 
@@ -125,12 +144,16 @@ def _month_table(connection: psycopg.Connection, month: date) -> sql.Identifier:
     return sql.Identifier("ledger", str(row[0]) if row else "bars_1m")
 
 
-def _answered_before(connection: psycopg.Connection, delivery: Delivery) -> bool:
+def lock_month(connection: psycopg.Connection, delivery: Delivery) -> bool:
+    """Keep others from writing a delivery's listing and month until the transaction ends.
+
+    Returns:
+        Whether minutes of the delivery were answered before.
+    """
     connection.execute(
         "INSERT INTO ledger.coverage (listing_id, month) VALUES (%s, %s) ON CONFLICT DO NOTHING",
         [delivery.listing_id, delivery.month],
     )
-    # The lock keeps two processes from writing one listing's month at once.
     row = connection.execute(_LOCK_COVERAGE, _key(delivery)).fetchone()
     return bool(row and row[0])
 
@@ -156,7 +179,8 @@ def _copy(connection: psycopg.Connection, delivery: Delivery, table: sql.Identif
         copy.write(encoder.finish())
 
 
-def _quarantine(connection: psycopg.Connection, delivery: Delivery) -> None:
+def quarantine(connection: psycopg.Connection, delivery: Delivery) -> None:
+    """Keep the rows of a delivery that are not credible."""
     rows = [
         (delivery.listing_id, refused.rule, Jsonb(_jsonable(refused.bar)), delivery.received_at)
         for refused in delivery.refused

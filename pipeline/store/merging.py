@@ -12,7 +12,7 @@ from datetime import datetime
 import psycopg
 
 from pipeline.bars import BAR_SCHEMA
-from pipeline.intervals import Interval
+from pipeline.intervals import MINUTE, Interval
 from pipeline.store.ranges import to_multirange
 
 CONTRADICTING_BARS = 10
@@ -65,8 +65,54 @@ WHERE ({_columns("b.{name}")}) IS DISTINCT FROM ({_columns("excluded.{name}")})
 """  # noqa: S608 - made of constants
 
 
+# The shift is looked for among bars whose values occur once, which keeps the join small, and then
+# tried on all. Bars without trades look alike, and say nothing.
+_SHIFT = f"""
+WITH {_STORED}, told AS (
+    SELECT * FROM stored
+    WHERE NOT (open = high AND high = low AND low = close AND coalesce(volume, 0) = 0)
+), once AS (
+    SELECT min(ts) AS ts, open, high, low, close, volume FROM told
+    GROUP BY open, high, low, close, volume HAVING count(*) = 1
+), once_delivered AS (
+    SELECT min(ts) AS ts, open, high, low, close, volume FROM delivered
+    GROUP BY open, high, low, close, volume HAVING count(*) = 1
+), shift AS (
+    SELECT d.ts - s.ts AS by
+    FROM once s JOIN once_delivered d USING (open, high, low, close)
+    WHERE d.volume IS NOT DISTINCT FROM s.volume AND d.ts <> s.ts
+    GROUP BY 1 ORDER BY count(*) DESC, abs(extract(epoch FROM d.ts - s.ts)) LIMIT 1
+)
+SELECT shift.by, count(*)
+FROM shift CROSS JOIN stored s
+JOIN delivered d ON d.ts = s.ts + shift.by
+ AND (d.open, d.high, d.low, d.close, d.volume)
+     IS NOT DISTINCT FROM (s.open, s.high, s.low, s.close, s.volume)
+GROUP BY 1
+"""  # noqa: S608 - made of constants
+
+
 class ContradictoryDelivery(Exception):
-    """A delivery contradicts too many stored bars; nothing of it was stored."""
+    """A delivery contradicts too many stored bars; nothing of it was stored.
+
+    Attributes:
+        compared: How many stored bars there are in its minutes.
+        contradicting: How many of these came back different or not at all.
+        explanation: What would explain it; None when nothing was found.
+    """
+
+    def __init__(
+        self, span: Interval, compared: int, contradicting: int, explanation: str | None
+    ) -> None:
+        super().__init__(
+            f"{contradicting} of {compared} stored bars in {span} came back different or not at "
+            f"all; {explanation or 'no shift of the stamps explains it'}. The stored bars were "
+            "kept; check the provider's time stamps and symbol. `minuteledger revisions` shows "
+            "what was delivered, and can accept it"
+        )
+        self.compared = compared
+        self.contradicting = contradicting
+        self.explanation = explanation
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,23 +128,40 @@ def merge(
     listing_id: int,
     answered: tuple[Interval, ...],
     now: datetime,
+    *,
+    believe: bool = False,
 ) -> Merged:
     """Merge the table `delivered` into the bars of a listing.
 
     A bar that comes back different replaces the stored one; a stored bar that the provider no
     longer gives stays. Both are kept as revisions.
 
+    Args:
+        connection: An open connection, inside a transaction.
+        listing_id: The listing.
+        answered: The minutes that the delivery answers, in any order.
+        now: When it came, UTC.
+        believe: Merge it however much it contradicts.
+
     Raises:
         ContradictoryDelivery: Too many stored bars come back different.
     """
     key = {"listing": listing_id, "answered": to_multirange(answered), "now": now}
     compared, new, contradicting = connection.execute(_COMPARE, key).fetchone() or (0, 0, 0)
-    if contradicting >= max(CONTRADICTING_BARS, CONTRADICTING_SHARE * compared):
-        raise ContradictoryDelivery(
-            f"{contradicting} of {compared} stored bars in {answered[0]} to {answered[-1].end} "
-            "came back different or not at all; the stored bars were kept. "
-            "Check the provider's time stamps and symbol"
-        )
+    if not believe and contradicting >= max(CONTRADICTING_BARS, CONTRADICTING_SHARE * compared):
+        span = Interval(min(answered).start, max(piece.end for piece in answered))
+        explanation = _explanation(connection, key, compared)
+        raise ContradictoryDelivery(span, compared, contradicting, explanation)
     revised = connection.execute(_KEEP_REVISIONS, key).rowcount
     connection.execute(_UPSERT)
     return Merged(inserted=new, revised=revised)
+
+
+def _explanation(
+    connection: psycopg.Connection, key: dict[str, object], compared: int
+) -> str | None:
+    """Return which one shift of the stamps would explain at least half of the stored bars."""
+    by, explained = connection.execute(_SHIFT, key).fetchone() or (None, 0)
+    if by is None or 2 * explained < compared:
+        return None
+    return f"a shift of {by // MINUTE:+d} minutes would explain {explained} of {compared} bars"

@@ -25,7 +25,8 @@ GROUP BY provider, listing ORDER BY provider, listing
 """
 
 _FAILURES = """
-SELECT provider, listing, since, before, error, message, attempts, next_attempt_at
+SELECT provider, listing, since, before, error, message, attempts, next_attempt_at,
+       given_up
 FROM market.failures
 WHERE provider = coalesce(%(provider)s, provider) AND listing = coalesce(%(listing)s, listing)
 ORDER BY provider, listing, since
@@ -85,6 +86,7 @@ class OpenFailure:
     message: str
     attempts: int
     next_attempt_at: datetime | None
+    given_up: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ COMMANDS = [
     "bars",
     "plan",
     "backfill",
+    "heal",
+    "revisions",
     "doctor",
     "db",
 ]

@@ -119,8 +119,9 @@ class Ledger:
         self._connection.execute(
             """
             INSERT INTO ledger.fetch_failure
-                (listing_id, during, error, message, attempts, first_failed_at, last_failed_at)
-            VALUES (%s, %s, 'RequestTimedOut', 'late', 1, now(), now())
+                (listing_id, during, error, message, attempts, first_failed_at, last_failed_at,
+                 next_attempt_at)
+            VALUES (%s, %s, 'RequestTimedOut', 'late', 1, now(), now(), now())
             """,
             [listing, during],
         )

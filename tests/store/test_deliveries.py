@@ -192,5 +192,5 @@ def test_a_failure_that_waiting_does_not_mend_is_never_due(
     failure = Failure(DAY, "UnknownSymbol", "no such market", retryable=False)
     other_day = span("2024-01-20", "2024-01-21")
     commit(connection, delivery(listing, empty_bars(), other_day, failed=(failure,)))
-    row = connection.execute("SELECT next_attempt_at FROM ledger.fetch_failure").fetchone()
-    assert row == (None,)
+    row = connection.execute("SELECT next_attempt_at, given_up FROM market.failures").fetchone()
+    assert row == (None, "UnknownSymbol does not pass by itself: somebody has to act")

@@ -1,0 +1,119 @@
+"""`heal_P`: asking a provider again for what is due, of whatever age.
+
+What belongs here: the job's factory. What is due, and in which order, is `pipeline.heal`'s
+business; what Dagster is told of a cell is the same as after a run of the assets.
+"""
+
+# No `from __future__ import annotations`: Dagster reads the op's annotations as they are.
+
+from datetime import UTC, datetime
+
+import dagster as dg
+from pydantic import Field
+
+from assets import metadata
+from assets.downloading import CellOutcome, look, outcome_of
+from assets.minutes import failure, materialization, tell
+from pipeline.download import Downloader
+from pipeline.heal import Healing, default_budget, find_tasks, heal
+from pipeline.providers.errors import ProviderError
+from pipeline.store.cells import Cell
+from pipeline.store.database import Database
+from pipeline.store.session import LedgerSession
+from pipeline.universe import Universe
+from resources.downloads import DownloadsResource
+from resources.ledger import LedgerResource
+
+
+class HealConfig(dg.Config):
+    """Options of a repair."""
+
+    requests: int | None = Field(
+        default=None,
+        gt=0,
+        description="Most requests; by default what the provider's limit admits in ten minutes.",
+    )
+
+
+def heal_job(provider: str, universe: Universe) -> dg.JobDefinition:
+    """Make the job that repairs the minutes of a provider."""
+    description = (
+        f"Asks {provider} for what is due: failed minutes, settling checks and pending minutes of "
+        "any age, the cheapest listing-months first, until the budget of requests is spent. "
+        "Partitions that are complete then turn green."
+    )
+
+    @dg.op(name=f"heal_{provider}_minutes", pool=provider, description=description)
+    def step(
+        context: dg.OpExecutionContext,
+        config: HealConfig,
+        ledger: LedgerResource,
+        downloads: DownloadsResource,
+    ) -> None:
+        database = ledger.database()
+        try:
+            with downloads.downloader(database, universe, provider) as downloader:
+                healing = _heal(context, database, downloader, provider, config.requests)
+        except ProviderError as error:
+            raise dg.Failure(str(error), allow_retries=error.retryable) from error
+        _finish(context, database, provider, healing)
+
+    @dg.job(name=f"heal_{provider}", description=description)
+    def job() -> None:
+        step()
+
+    return job
+
+
+def _heal(
+    context: dg.OpExecutionContext,
+    database: Database,
+    downloader: Downloader,
+    provider: str,
+    requests: int | None,
+) -> Healing:
+    with LedgerSession(database) as session:
+        tasks = session.run(
+            lambda c: find_tasks(c, provider, downloader.capabilities, datetime.now(UTC))
+        )
+    due = sum(task.requests for task in tasks)
+    budget = requests or default_budget(downloader.capabilities)
+    context.log.info(
+        "%d listing-months are due; they take %d requests of %d", len(tasks), due, budget
+    )
+    return heal(
+        downloader,
+        tasks,
+        budget=budget,
+        tell=lambda healing: tell(context, _outcome(healing, -1)),
+    )
+
+
+def _outcome(healing: Healing, number: int) -> CellOutcome:
+    report = healing.reports[number]
+    return outcome_of(Cell(report.listing.key, report.month), report)
+
+
+def _finish(
+    context: dg.OpExecutionContext, database: Database, provider: str, healing: Healing
+) -> None:
+    outcomes = [_outcome(healing, number) for number in range(len(healing.reports))]
+    with LedgerSession(database) as session:
+        look(session, provider, outcomes, healing.judged)
+    shown = {"bars_1m": metadata.of_cell, "gaps": metadata.of_cell_gaps}
+    totals = metadata.of_run(outcomes)
+    for outcome in outcomes:
+        if _whole(outcome):
+            for name, describe in shown.items():
+                key = dg.AssetKey([provider, name])
+                context.log_event(materialization(key, outcome, totals | describe(outcome)))
+    left = {"left_listing_months": dg.MetadataValue.int(len(healing.left))}
+    if bad := [outcome for outcome in outcomes if outcome.problem]:
+        raise failure(bad, totals | left)
+    context.add_output_metadata(totals | left)
+
+
+def _whole(outcome: CellOutcome) -> bool:
+    """Return whether nothing of the cell has failed, also of what was not due now."""
+    coverage = outcome.state.coverage
+    return not outcome.problem and coverage is not None and coverage.failed == 0
