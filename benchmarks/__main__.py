@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import covered, gaps, limiting, memory, status, writing
+from benchmarks import covered, gaps, healing, limiting, memory, status, writing
 from benchmarks.figures import show
 
 BENCHMARKS = {
@@ -13,6 +13,7 @@ BENCHMARKS = {
     "covered": covered,
     "limiting": limiting,
     "gaps": gaps,
+    "healing": healing,
     "status": status,
 }
 

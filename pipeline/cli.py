@@ -18,6 +18,7 @@ from pipeline.commands.demo import demo
 from pipeline.commands.doctor import doctor
 from pipeline.commands.errors import explain
 from pipeline.commands.gaps import gaps
+from pipeline.commands.heal import heal
 from pipeline.commands.init import init
 from pipeline.commands.migrate import migrate
 from pipeline.commands.output import warn
@@ -35,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for _command in (init, up, demo, migrate, status, gaps, bars, plan, backfill, doctor):
+for _command in (init, up, demo, migrate, status, gaps, bars, plan, backfill, heal, doctor):
     app.command()(_command)
 app.add_typer(revisions.app, name="revisions")
 app.add_typer(db.app, name="db")

@@ -50,7 +50,8 @@ class MonthReport:
         revised: Stored bars that came back different.
         refused: Delivered rows that were refused.
         failures: Ranges that were asked for and not properly answered.
-        unasked: Minutes left pending because the provider was given up before they were asked for.
+        unasked: Minutes left because the provider was given up before they were asked for, or no
+            more questions were allowed.
         seconds: Wall time.
     """
 
@@ -76,7 +77,10 @@ class MonthReport:
         if len(self.failures) > len(reasons):
             reasons.append(f"and {len(self.failures) - len(reasons)} more failed ranges")
         if self.unasked:
-            reasons.append(f"{self.unasked} minutes left pending, for the provider was given up")
+            reasons.append(
+                f"{self.unasked} minutes left open: the provider was given up, or no more "
+                "questions were allowed"
+            )
         return "; ".join(reasons)
 
 
@@ -119,8 +123,19 @@ class Downloader:
         self._asking.close()
         self._session.close()
 
+    @property
+    def given_up(self) -> bool:
+        """Whether the provider has failed so often in a row that nothing more is asked of it."""
+        return self._asking.given_up
+
     def download(
-        self, listing: Listing, month: date, *, only_due: bool = False, again: bool = False
+        self,
+        listing: Listing,
+        month: date,
+        *,
+        only_due: bool = False,
+        again: bool = False,
+        at_most: int | None = None,
     ) -> MonthReport:
         """Ask for what is wanted of one month and not covered, and store it.
 
@@ -129,6 +144,7 @@ class Downloader:
             month: Any day of the month.
             only_due: Leave failed ranges alone until their next attempt is due.
             again: Ask for all minutes again, also settled ones, and compare.
+            at_most: Ask so many questions, and leave the rest; None for as many as it takes.
 
         Returns:
             What was done; look at `complete`. Provider trouble is in the report and in the ledger,
@@ -139,8 +155,9 @@ class Downloader:
         """
         started, sent = time.monotonic(), self._provider.requests_sent
         report = MonthReport(listing, month.replace(day=1))
-        if listing.in_universe:
-            self._download(report, only_due=only_due, again=again)
+        if listing.in_universe and (reachable := self._prepare(report)):
+            rules = Rules(self._now(), self._capabilities.settling, only_due=only_due, again=again)
+            self._ask(report, self._windows(report.listing, reachable, rules), at_most)
         report.requests = self._provider.requests_sent - sent
         report.seconds = time.monotonic() - started
         return report
@@ -162,17 +179,15 @@ class Downloader:
         )
         return {Cell(keys[number], month) for number, months in judged.items() for month in months}
 
-    def _download(self, report: MonthReport, *, only_due: bool, again: bool) -> None:
+    def _prepare(self, report: MonthReport) -> Interval | None:
+        """Find out what is wanted of the month; return what of it can still be asked for."""
         month = Interval.month(report.month)
         if self._wanted(report.listing, month) is None:
-            return
+            return None
         if not self._find_first_trade(report, month):
-            return
+            return None
         report.wanted = self._wanted(report.listing, month)
-        if report.wanted is None:
-            return
-        windows = self._windows(report.listing, report.wanted, only_due=only_due, again=again)
-        self._ask(report, windows)
+        return report.wanted and self._reachable(report.listing, report.wanted)
 
     def _wanted(self, listing: Listing, month: Interval) -> Interval | None:
         return listing.wanted(month, self._now(), self._capabilities.lag)
@@ -197,14 +212,8 @@ class Downloader:
         report.listing = replace(listing, first_trade=ts, first_trade_checked_at=now)
         return True
 
-    def _windows(
-        self, listing: Listing, wanted: Interval, *, only_due: bool, again: bool
-    ) -> list[Interval]:
-        """Return the questions to ask: what is wanted, reachable and not covered, a page each."""
-        reachable = self._reachable(listing, wanted)
-        if reachable is None:
-            return []
-        rules = Rules(self._now(), self._capabilities.settling, only_due=only_due, again=again)
+    def _windows(self, listing: Listing, reachable: Interval, rules: Rules) -> list[Interval]:
+        """Return the questions to ask: what is not covered, in as few pages as hold it."""
         work = self._session.run(lambda c: work_of(c, listing.id, reachable, rules))
         return pages(work.needed, work.askable, self._capabilities.bars_per_request)
 
@@ -217,9 +226,9 @@ class Downloader:
         self._session.run(lambda c: coverage.mark_unavailable(c, listing.id, lost))
         return Interval(edge, wanted.end) if edge < wanted.end else None
 
-    def _ask(self, report: MonthReport, windows: list[Interval]) -> None:
+    def _ask(self, report: MonthReport, windows: list[Interval], at_most: int | None) -> None:
         asked = 0
-        for chunk, minutes in self._chunks(report.listing, windows):
+        for chunk, minutes in self._chunks(report.listing, windows[:at_most]):
             asked += minutes
             self._commit(report, chunk)
         report.unasked = sum(window.minutes for window in windows) - asked

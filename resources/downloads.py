@@ -9,9 +9,7 @@ from pydantic import Field
 
 from pipeline.asking import Patience
 from pipeline.download import Downloader
-from pipeline.providers import open_provider
-from pipeline.providers.capabilities import RateLimit
-from pipeline.providers.protocol import BarProvider
+from pipeline.opening import open_listed
 from pipeline.store.database import Database
 from pipeline.universe import Universe
 
@@ -38,27 +36,11 @@ class DownloadsResource(dg.ConfigurableResource["DownloadsResource"]):
             Unsupported: There is no such client, or it cannot serve what the universe wants.
             DatabaseError: The ledger cannot be reached.
         """
-        client = _open(universe, provider)
         patience = Patience(
             attempts=self.attempts, first_wait=timedelta(seconds=self.first_wait_seconds)
         )
-        try:
-            with Downloader(database, client, patience=patience) as downloader:
-                yield downloader
-        finally:
-            client.close()
-
-
-def _open(universe: Universe, provider: str) -> BarProvider:
-    config = universe.providers[provider]
-    limits = config.limits
-    return open_provider(
-        provider,
-        client=config.client,
-        exchange=universe.exchange_id(provider),
-        base_url=config.base_url,
-        limit=RateLimit(limits.requests, limits.seconds) if limits else None,
-        bars_per_request=config.bars_per_request,
-        settling=config.settling,
-        asset_classes=sorted({spec.asset_class for spec in universe.listings(provider)}),
-    )
+        with (
+            open_listed(universe, provider) as client,
+            Downloader(database, client, patience=patience) as downloader,
+        ):
+            yield downloader

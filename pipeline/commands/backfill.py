@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.commands.output import CommandError, say, warn
-from pipeline.commands.progress import shown
+from pipeline.commands.progress import Stage, shown
 from pipeline.commands.selecting import check_names, months
 from pipeline.commands.up import INTERRUPTED
 
@@ -73,9 +73,13 @@ def follow_to_end(
 
     with shown() as show:
         for state in backfills.follow(api, waves, between):
-            show(state)
+            show([_stage(wave) for wave in state])
     with connect(settings) as connection:
         return [text for wave in waves for text in backfills.explain(connection, api, wave)]
+
+
+def _stage(wave: Wave) -> Stage:
+    return Stage(wave.backfill, wave.provider, wave.done, len(wave.cells), wave.ended)
 
 
 def report(problems: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Progress of backfills: a bar for each provider on a terminal, a line now and then elsewhere."""
+"""Progress through listing-months: a bar a stage on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.commands.output import say
@@ -13,14 +14,31 @@ from pipeline.commands.output import say
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from pipeline.orchestration.backfills import Wave
-
 _SECONDS_BETWEEN_LINES = 15.0
 
 
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Where a piece of work is.
+
+    Attributes:
+        key: What tells it from others.
+        name: What it is called.
+        done: How many listing-months are done.
+        total: How many there are.
+        ended: Whether no more will be done.
+    """
+
+    key: str
+    name: str
+    done: int
+    total: int
+    ended: bool
+
+
 @contextmanager
-def shown() -> Iterator[Callable[[Sequence[Wave]], None]]:
-    """Yield a function that shows where waves are."""
+def shown() -> Iterator[Callable[[Sequence[Stage]], None]]:
+    """Yield a function that shows where all stages are."""
     if not sys.stdout.isatty():
         yield _Lines().show
         return
@@ -36,13 +54,11 @@ class _Bars:
         self._progress = progress
         self._tasks: dict[str, TaskID] = {}
 
-    def show(self, waves: Sequence[Wave]) -> None:
-        for wave in waves:
-            if wave.backfill not in self._tasks:
-                self._tasks[wave.backfill] = self._progress.add_task(
-                    wave.provider, total=len(wave.cells)
-                )
-            self._progress.update(self._tasks[wave.backfill], completed=wave.done)
+    def show(self, stages: Sequence[Stage]) -> None:
+        for stage in stages:
+            if stage.key not in self._tasks:
+                self._tasks[stage.key] = self._progress.add_task(stage.name, total=stage.total)
+            self._progress.update(self._tasks[stage.key], completed=stage.done)
 
 
 class _Lines:
@@ -50,9 +66,9 @@ class _Lines:
         self._said = ""
         self._due = 0.0
 
-    def show(self, waves: Sequence[Wave]) -> None:
-        text = ", ".join(f"{wave.provider} {wave.done}/{len(wave.cells)}" for wave in waves)
-        over = all(wave.ended for wave in waves)
+    def show(self, stages: Sequence[Stage]) -> None:
+        text = ", ".join(f"{stage.name} {stage.done}/{stage.total}" for stage in stages)
+        over = all(stage.ended for stage in stages)
         if text != self._said and (over or time.monotonic() >= self._due):
             say(f"  listing-months done: {text}")
             self._said, self._due = text, time.monotonic() + _SECONDS_BETWEEN_LINES

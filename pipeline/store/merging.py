@@ -13,6 +13,7 @@ import psycopg
 
 from pipeline.bars import BAR_SCHEMA
 from pipeline.intervals import MINUTE, Interval
+from pipeline.shifts import likeliest_shift
 from pipeline.store.ranges import to_multirange
 
 CONTRADICTING_BARS = 10
@@ -65,31 +66,8 @@ WHERE ({_columns("b.{name}")}) IS DISTINCT FROM ({_columns("excluded.{name}")})
 """  # noqa: S608 - made of constants
 
 
-# The shift is looked for among bars whose values occur once, which keeps the join small, and then
-# tried on all. Bars without trades look alike, and say nothing.
-_SHIFT = f"""
-WITH {_STORED}, told AS (
-    SELECT * FROM stored
-    WHERE NOT (open = high AND high = low AND low = close AND coalesce(volume, 0) = 0)
-), once AS (
-    SELECT min(ts) AS ts, open, high, low, close, volume FROM told
-    GROUP BY open, high, low, close, volume HAVING count(*) = 1
-), once_delivered AS (
-    SELECT min(ts) AS ts, open, high, low, close, volume FROM delivered
-    GROUP BY open, high, low, close, volume HAVING count(*) = 1
-), shift AS (
-    SELECT d.ts - s.ts AS by
-    FROM once s JOIN once_delivered d USING (open, high, low, close)
-    WHERE d.volume IS NOT DISTINCT FROM s.volume AND d.ts <> s.ts
-    GROUP BY 1 ORDER BY count(*) DESC, abs(extract(epoch FROM d.ts - s.ts)) LIMIT 1
-)
-SELECT shift.by, count(*)
-FROM shift CROSS JOIN stored s
-JOIN delivered d ON d.ts = s.ts + shift.by
- AND (d.open, d.high, d.low, d.close, d.volume)
-     IS NOT DISTINCT FROM (s.open, s.high, s.low, s.close, s.volume)
-GROUP BY 1
-"""  # noqa: S608 - made of constants
+_STORED_VALUES = f"WITH {_STORED} SELECT ts, open, high, low, close, volume FROM stored"  # noqa: S608
+_DELIVERED_VALUES = "SELECT ts, open, high, low, close, volume FROM delivered"
 
 
 class ContradictoryDelivery(Exception):
@@ -161,7 +139,10 @@ def _explanation(
     connection: psycopg.Connection, key: dict[str, object], compared: int
 ) -> str | None:
     """Return which one shift of the stamps would explain at least half of the stored bars."""
-    by, explained = connection.execute(_SHIFT, key).fetchone() or (None, 0)
-    if by is None or 2 * explained < compared:
+    stored = {row[0]: row[1:] for row in connection.execute(_STORED_VALUES, key)}
+    delivered = {row[0]: row[1:] for row in connection.execute(_DELIVERED_VALUES)}
+    found = likeliest_shift(stored, delivered)
+    if found is None or 2 * found[1] < compared:
         return None
-    return f"a shift of {by // MINUTE:+d} minutes would explain {explained} of {compared} bars"
+    shift, explained = found
+    return f"a shift of {shift // MINUTE:+d} minutes would explain {explained} of {compared} bars"

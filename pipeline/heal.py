@@ -1,0 +1,151 @@
+"""Repair: what is due in any month of any listing, the cheapest first, within a budget.
+
+What belongs here: finding due retries, due settling checks and pending minutes of whatever age, and
+the order in which they are downloaded. How one month is downloaded is `download`'s business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+
+import psycopg
+
+from pipeline.download import Downloader, MonthReport
+from pipeline.intervals import Interval, floor_minute
+from pipeline.listing import Listing
+from pipeline.pages import pages
+from pipeline.providers.capabilities import Capabilities
+from pipeline.store.listings import listings
+from pipeline.store.work import Rules, Work, find_work
+
+BUDGET_TIME = timedelta(minutes=10)
+"""Unless somebody says otherwise, a provider is asked what its limit admits in so much time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A listing's month in which something is due.
+
+    Attributes:
+        listing: The listing.
+        month: First day of the month.
+        requests: How many requests it takes.
+    """
+
+    listing: Listing
+    month: date
+    requests: int
+
+
+@dataclass(slots=True)
+class Healing:
+    """What a repair of one provider did.
+
+    Attributes:
+        budget: How many requests it was allowed.
+        reports: What was done for each month, in that order.
+        left: What is left for next time: the budget was spent, or the provider given up.
+        requests: How many requests were sent.
+    """
+
+    budget: int
+    reports: list[MonthReport] = field(default_factory=list)
+    left: Sequence[Task] = ()
+    requests: int = 0
+
+
+def find_tasks(
+    connection: psycopg.Connection,
+    provider: str,
+    capabilities: Capabilities,
+    now: datetime,
+    keys: Collection[str] | None = None,
+) -> list[Task]:
+    """Return everything that is due at a provider, the cheapest first.
+
+    Args:
+        connection: An open connection.
+        provider: The provider's name in the universe.
+        capabilities: How it behaves.
+        now: The present, UTC.
+        keys: Keys of the listings to look at; None for all in the universe.
+
+    Raises:
+        KeyError: A named key is not in the ledger.
+    """
+    known = {listing.id: listing for listing in listings(connection, provider, keys)}
+    reach = capabilities.edge_of_history(now)
+    work = find_work(
+        connection,
+        provider,
+        Rules(now, capabilities.settling, only_due=True),
+        final=floor_minute(now - capabilities.lag),
+        reach=reach,
+        listings=keys,
+    )
+    tasks = [
+        Task(known[cell.listing_id], cell.month, _requests(cell, capabilities, reach))
+        for cell in work
+        if cell.listing_id in known
+    ]
+    return sorted(tasks, key=lambda task: (task.requests, task.month, task.listing.key))
+
+
+def default_budget(capabilities: Capabilities) -> int:
+    """Return how many requests for bars the provider's limit admits in `BUDGET_TIME`."""
+    limit = capabilities.limit
+    windows = BUDGET_TIME.total_seconds() / limit.seconds
+    return max(1, int(limit.requests * windows / capabilities.request_weight))
+
+
+def heal(
+    downloader: Downloader,
+    tasks: Sequence[Task],
+    *,
+    budget: int,
+    tell: Callable[[Healing], None] = lambda _: None,
+) -> Healing:
+    """Download what is due, in the order of the tasks, as far as the budget reaches.
+
+    Then the silences of the listings that were asked for are judged again.
+
+    Args:
+        downloader: A downloader for the tasks' provider.
+        tasks: What to download.
+        budget: How many requests may be planned; asking again after trouble can take some more.
+        tell: Called after each task.
+
+    Raises:
+        psycopg.Error, DatabaseError: The ledger cannot be read or written.
+    """
+    healing = Healing(budget, left=tasks)
+    known: dict[int, Listing] = {}
+    for number, task in enumerate(tasks):
+        allowed = budget - healing.requests
+        if downloader.given_up or task.requests > 0 >= allowed:
+            break
+        # Its first trade may have been found by an earlier task.
+        listing = known.get(task.listing.id, task.listing)
+        report = downloader.download(listing, task.month, only_due=True, at_most=max(allowed, 0))
+        known[listing.id] = report.listing
+        healing.reports.append(report)
+        healing.requests += report.requests
+        tell(healing)
+        if task.requests > allowed:
+            break
+        healing.left = tasks[number + 1 :]
+    downloader.judge(known.values())
+    return healing
+
+
+def _requests(work: Work, capabilities: Capabilities, reach: datetime | None) -> int:
+    needed, askable = (_since(reach, pieces) for pieces in (work.needed, work.askable))
+    return len(pages(needed, askable, capabilities.bars_per_request))
+
+
+def _since(reach: datetime | None, pieces: Sequence[Interval]) -> Sequence[Interval]:
+    if reach is None:
+        return pieces
+    return [Interval(max(reach, piece.start), piece.end) for piece in pieces if piece.end > reach]
