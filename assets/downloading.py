@@ -5,7 +5,7 @@ What belongs here: the order of the cells, going on when one of them fails, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
@@ -111,7 +111,7 @@ def download_cells(
                 _shape(session, outcome)
             tell(outcome)
             outcomes.append(outcome)
-        _judge(session, downloader, provider, known, outcomes)
+        look(session, provider, outcomes, downloader.judge(known.values()))
     return outcomes
 
 
@@ -126,20 +126,25 @@ def judge_cells(
     with LedgerSession(database) as session:
         known = session.run(lambda c: known_listings(c, provider, {cell.listing for cell in cells}))
         outcomes = [CellOutcome(cell) for cell in sorted(set(cells))]
-        _judge(session, downloader, provider, known, outcomes)
+        look(session, provider, outcomes, downloader.judge(known.values()))
     return outcomes
 
 
-def _judge(
+def look(
     session: LedgerSession,
-    downloader: Downloader,
     provider: str,
-    known: Mapping[str, Listing],
     outcomes: Collection[CellOutcome],
+    judged: Collection[Cell],
 ) -> None:
-    """Judge the silences of the listings, and note what the ledger says of each cell now."""
+    """Note what the ledger says of each cell now.
+
+    Args:
+        session: A session with the ledger.
+        provider: The provider's name in the universe.
+        outcomes: What to complete.
+        judged: The cells whose silences were judged in this run.
+    """
     cells = [outcome.cell for outcome in outcomes]
-    judged = downloader.judge(known.values())
     found = session.run(lambda c: states(c, provider, cells))
     silences = session.run(lambda c: silence_counts(c, provider, cells))
     for outcome in outcomes:
@@ -181,6 +186,11 @@ def _download_one(ask: _Ask, listing: Listing, cell: Cell) -> CellOutcome:
         # Something about this cell's rows; the other cells may well be stored.
         problem = f"the ledger refused it: {type(error).__name__}: {error.diag.message_primary}"
         return CellOutcome(cell, problem=problem, retryable=False)
+    return outcome_of(cell, report)
+
+
+def outcome_of(cell: Cell, report: MonthReport) -> CellOutcome:
+    """Return what a report says of its cell; what the ledger says is not known yet."""
     if report.complete:
         return CellOutcome(cell, report)
     retryable = bool(report.unasked) or any(failure.retryable for failure in report.failures)

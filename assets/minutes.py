@@ -87,7 +87,7 @@ def minutes(provider: str, universe: Universe) -> dg.AssetsDefinition:
                         cells,
                         only_due=config.only_due,
                         again=config.again,
-                        tell=lambda outcome: _tell(context, outcome),
+                        tell=lambda outcome: tell(context, outcome),
                     )
                 else:
                     outcomes = judge_cells(database, downloader, provider, cells)
@@ -120,7 +120,8 @@ def _spec(
     )
 
 
-def _tell(context: dg.AssetExecutionContext, outcome: CellOutcome) -> None:
+def tell(context: dg.OpExecutionContext | dg.AssetExecutionContext, outcome: CellOutcome) -> None:
+    """Log what was done for a cell."""
     name, report = to_key(outcome.cell), outcome.report
     if outcome.problem:
         context.log.warning("%s is not complete: %s", name, outcome.problem)
@@ -153,10 +154,10 @@ def _finish(
         for key, describe in shown.items():
             for outcome in outcomes:
                 if not outcome.problem:
-                    context.log_event(_materialization(key, outcome, totals | describe(outcome)))
+                    context.log_event(materialization(key, outcome, totals | describe(outcome)))
         for check in checks:
             context.log_event(logged(check))
-        raise _failure(bad, totals)
+        raise failure(bad, totals)
     for key, describe in shown.items():
         for outcome in outcomes:
             if found := describe(outcome):
@@ -165,9 +166,10 @@ def _finish(
         yield dg.MaterializeResult(asset_key=key, metadata=totals, check_results=mine)
 
 
-def _materialization(
+def materialization(
     key: dg.AssetKey, outcome: CellOutcome, shown: metadata.Metadata
 ) -> dg.AssetMaterialization:
+    """Return the event that a cell of an asset is complete."""
     partition = to_key(outcome.cell)
     return dg.AssetMaterialization(
         key,
@@ -178,7 +180,8 @@ def _materialization(
     )
 
 
-def _failure(bad: Sequence[CellOutcome], totals: metadata.Metadata) -> dg.Failure:
+def failure(bad: Sequence[CellOutcome], totals: metadata.Metadata) -> dg.Failure:
+    """Return the failure that names the cells that are not complete, and why."""
     lines = [f"{to_key(outcome.cell)}: {outcome.problem}" for outcome in bad]
     more = [f"and {len(lines) - _SHOWN} more, see the run's log"] if len(lines) > _SHOWN else []
     return dg.Failure(

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+from assets.healing import heal_job
 from assets.minutes import minutes
 from pipeline.settings import Settings, load_settings
 from pipeline.universe import Universe, UniverseError, load_universe
@@ -45,6 +46,7 @@ def build_defs(
     """
     settings = settings or load_settings()
     assets: list[dg.AssetsDefinition | dg.AssetSpec]
+    jobs: list[dg.JobDefinition] = []
     try:
         universe = universe or load_universe(settings.universe_path)
     except UniverseError as error:
@@ -52,8 +54,10 @@ def build_defs(
         assets = [_what_is_wrong(error)]
     else:
         assets = [minutes(provider, universe) for provider in sorted(universe.providers)]
+        jobs = [heal_job(provider, universe) for provider in sorted(universe.providers)]
     return dg.Definitions(
         assets=assets,
+        jobs=jobs,
         sensors=[universe_sensor(settings.universe_path, universe)],
         resources={
             "ledger": LedgerResource(),

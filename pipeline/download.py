@@ -20,6 +20,7 @@ from pipeline.gaps import judge
 from pipeline.intervals import Interval
 from pipeline.listing import Listing
 from pipeline.pages import pages
+from pipeline.providers.capabilities import Capabilities
 from pipeline.providers.errors import ProviderError
 from pipeline.providers.protocol import BarProvider
 from pipeline.store import coverage, failures, listings, refusals
@@ -122,6 +123,11 @@ class Downloader:
         gc.unfreeze()
         self._asking.close()
         self._session.close()
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the provider can serve and how it behaves."""
+        return self._capabilities
 
     @property
     def given_up(self) -> bool:

@@ -17,6 +17,7 @@ from pipeline.intervals import Interval, floor_minute
 from pipeline.listing import Listing
 from pipeline.pages import pages
 from pipeline.providers.capabilities import Capabilities
+from pipeline.store.cells import Cell
 from pipeline.store.listings import listings
 from pipeline.store.work import Rules, Work, find_work
 
@@ -48,12 +49,14 @@ class Healing:
         reports: What was done for each month, in that order.
         left: What is left for next time: the budget was spent, or the provider given up.
         requests: How many requests were sent.
+        judged: The months whose silences were judged again.
     """
 
     budget: int
     reports: list[MonthReport] = field(default_factory=list)
     left: Sequence[Task] = ()
     requests: int = 0
+    judged: Collection[Cell] = ()
 
 
 def find_tasks(
@@ -136,7 +139,7 @@ def heal(
         if task.requests > allowed:
             break
         healing.left = tasks[number + 1 :]
-    downloader.judge(known.values())
+    healing.judged = downloader.judge(known.values())
     return healing
 
 
