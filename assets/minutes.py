@@ -16,14 +16,13 @@ from pydantic import Field
 from assets import heat_map, metadata
 from assets.checks import logged, minutes_add_up, minutes_add_up_spec
 from assets.downloading import CellOutcome, download_cells, judge_cells
+from pipeline.plan import CELLS_PER_RUN
 from pipeline.providers.errors import ProviderError
 from pipeline.universe import Universe
 from resources.downloads import DownloadsResource
 from resources.ledger import LedgerResource
 from resources.partitions import cell_partitions, to_cell, to_key
 
-PARTITIONS_PER_RUN = 60
-"""Enough that a run lasts for minutes, for each costs two CPU seconds before it does anything."""
 _SHOWN = 20
 _BARS = (
     "The 1-minute bars of {provider}, one partition a listing and month.\n\n"
@@ -65,7 +64,7 @@ def minutes(provider: str, universe: Universe) -> dg.AssetsDefinition:
         ],
         check_specs=[minutes_add_up_spec(bars)],
         partitions_def=cell_partitions(provider, universe.first_month(provider)),
-        backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=PARTITIONS_PER_RUN),
+        backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=CELLS_PER_RUN),
         pool=provider,
         can_subset=True,
     )

@@ -20,7 +20,7 @@ from pipeline.pages import pages
 from pipeline.providers.capabilities import Capabilities
 from pipeline.providers.first_trade import REQUESTS_FROM_THE_BEGINNING, requests_by_daily_bars
 from pipeline.store.cells import Cell, known_listings
-from pipeline.store.disk import bytes_per_bar
+from pipeline.store.sizes import bytes_per_bar
 from pipeline.store.work import AlikeWork, Rules, alike_work
 
 CELLS_PER_RUN = 60
@@ -148,11 +148,14 @@ def _lookup_requests(listing: Listing, capabilities: Capabilities) -> int:
 
 
 def _runs(cells: Collection[Cell]) -> int:
-    """Return how many runs Dagster makes of the cells: each takes neighbouring months of one."""
+    """Return how many runs Dagster makes of the cells.
 
-    def place(numbered: tuple[int, Cell]) -> tuple[str, int]:
-        number, cell = numbered
-        return cell.listing, cell.month.year * 12 + cell.month.month - number
-
-    rows = groupby(enumerate(sorted(cells)), key=place)
+    A run takes neighbours in one dimension; the other, of which fewer are selected, stays the same.
+    """
+    months = {cell.month: cell.month.year * 12 + cell.month.month for cell in cells}
+    names = {name: place for place, name in enumerate(sorted({cell.listing for cell in cells}))}
+    places = [(months[cell.month], names[cell.listing]) for cell in cells]
+    if len(months) > len(names):
+        places = [(listing, month) for month, listing in places]
+    rows = groupby(enumerate(sorted(places)), key=lambda at: (at[1][0], at[1][1] - at[0]))
     return sum(ceil(len(list(row)) / CELLS_PER_RUN) for _, row in rows)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.commands.forecast import Forecast
 from pipeline.commands.output import CommandError, say, warn
 from pipeline.commands.progress import Stage, shown
 from pipeline.commands.selecting import check_names, months
@@ -20,7 +22,15 @@ if TYPE_CHECKING:
 
 _SHOWN = 20
 
-Launched = tuple["DagsterApi", list["Wave"], Callable[[], None]]
+Launched = tuple["DagsterApi", "Launch", Callable[[], None]]
+
+
+@dataclass(slots=True)
+class Launch:
+    """What was launched, and what it was expected to take; empty when there was nothing to do."""
+
+    waves: list[Wave] = field(default_factory=list)
+    forecast: Forecast = field(default_factory=Forecast)
 
 
 def backfill(
@@ -51,12 +61,12 @@ def backfill(
     settings = load_settings()
     check_names(load_universe(settings.universe_path), provider, listing)
     try:
-        with _launched(settings, selection, wait=wait) as (api, waves, between):
-            if not waves:
+        with _launched(settings, selection, wait=wait) as (api, launched, between):
+            if not launched.waves:
                 say("Nothing to do: every selected month is complete.")
             elif not wait:
-                say(f"Launched {len(waves)} backfills; watch them at {api.url}/runs")
-            elif problems := follow_to_end(settings, api, waves, between):
+                say(f"Launched {len(launched.waves)} backfills; watch them at {api.url}/runs")
+            elif problems := follow_to_end(settings, api, launched, between):
                 report(problems)
                 raise typer.Exit(1)
     except KeyboardInterrupt:
@@ -65,21 +75,28 @@ def backfill(
 
 
 def follow_to_end(
-    settings: Settings, api: DagsterApi, waves: list[Wave], between: Callable[[], None]
+    settings: Settings, api: DagsterApi, launched: Launch, between: Callable[[], None]
 ) -> list[str]:
-    """Show the progress of launched waves to their end; return what was not completed, and why."""
+    """Show the progress of launched waves to their end, and what they took of what was planned.
+
+    Returns:
+        What was not completed, and why.
+    """
     from pipeline.commands.ledger import connect
     from pipeline.orchestration import backfills
 
     with shown() as show:
-        for state in backfills.follow(api, waves, between):
+        for state in backfills.follow(api, launched.waves, between):
             show([_stage(wave) for wave in state])
     with connect(settings) as connection:
-        return [text for wave in waves for text in backfills.explain(connection, api, wave)]
+        launched.forecast.compare(connection, backfills.taken(api, launched.waves))
+        return [
+            text for wave in launched.waves for text in backfills.explain(connection, api, wave)
+        ]
 
 
 def _stage(wave: Wave) -> Stage:
-    return Stage(wave.backfill, wave.provider, wave.done, len(wave.cells), wave.ended)
+    return Stage(wave.backfill, wave.provider, wave.done, len(wave.cells), wave.ended is not None)
 
 
 def report(problems: list[str]) -> None:
@@ -110,10 +127,11 @@ def _launched(settings: Settings, selection: Selection, *, wait: bool) -> Iterat
         return
     if not wait:
         raise CommandError("nothing is running that could go on alone; start `minuteledger up`")
-    waves: list[Wave] = []
+    launched = Launch()
 
     def plan(service: Service) -> None:
-        waves.extend(launch(settings, service.api, selection))
+        nonlocal launched
+        launched = launch(settings, service.api, selection)
 
     interruption = Interruption()
     with (
@@ -122,17 +140,21 @@ def _launched(settings: Settings, selection: Selection, *, wait: bool) -> Iterat
             settings, right, port=None, interruption=interruption, say=say, before_daemon=plan
         ) as service,
     ):
-        yield service.api, waves, service.look
+        yield service.api, launched, service.look
 
 
-def launch(settings: Settings, api: DagsterApi, selection: Selection) -> list[Wave]:
-    """Launch what it takes to get everything selected, and tell."""
+def launch(settings: Settings, api: DagsterApi, selection: Selection) -> Launch:
+    """Launch what it takes to get everything selected, after telling what that is."""
     from pipeline.commands.ledger import connect
     from pipeline.orchestration import backfills
+    from pipeline.universe import load_universe
 
     with connect(settings) as connection:
         waves = backfills.plan(connection, api, selection)
+        cells = backfills.cells_of(waves)
+        forecast = Forecast.of(connection, load_universe(settings.universe_path), cells)
+    forecast.tell()
     backfills.launch(api, waves)
     for wave in waves:
         say(f"{wave.provider}: backfill {wave.backfill} of {len(wave.cells)} listing-months")
-    return waves
+    return Launch(waves, forecast)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.commands.backfill import follow_to_end, launch, report
+from pipeline.commands.backfill import Launch, follow_to_end, launch, report
 from pipeline.commands.ledger import connect
 from pipeline.commands.output import print_table, say, warn
 from pipeline.commands.status import proof
@@ -20,7 +20,6 @@ from pipeline.commands.up import INTERRUPTED, PORT, PortOption
 
 if TYPE_CHECKING:
     from pipeline.demo import World
-    from pipeline.orchestration.backfills import Wave
     from pipeline.orchestration.interruption import Interruption
     from pipeline.orchestration.service import Service
     from pipeline.settings import Settings
@@ -66,7 +65,7 @@ class _Run:
         self._settings = settings
         self._interruption = interruption
         self._port = port
-        self._waves: list[Wave] = []
+        self._launched = Launch()
         self._started = time.monotonic()
 
     def go(self, *, leave: bool) -> None:
@@ -107,8 +106,8 @@ class _Run:
         from pipeline.orchestration.backfills import Selection
 
         left = service.api.open_backfills()
-        self._waves = launch(self._settings, service.api, Selection())
-        if not self._waves:
+        self._launched = launch(self._settings, service.api, Selection())
+        if not self._launched.waves:
             say("Everything is downloaded already.")
             return
         for backfill in left:  # of a run that was interrupted; ours ask for the same
@@ -118,7 +117,7 @@ class _Run:
         """Follow the backfills to their end; return whether everything is there and adds up."""
         from pipeline.orchestration import backfills
 
-        problems = follow_to_end(self._settings, service.api, self._waves, service.look)
+        problems = follow_to_end(self._settings, service.api, self._launched, service.look)
         with connect(self._settings) as connection:
             left = backfills.plan(connection, service.api, backfills.Selection())
             wrong = proof(connection)

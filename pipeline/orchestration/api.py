@@ -128,6 +128,29 @@ class DagsterApi:
             found |= {e["partition"]: float(e["timestamp"]) / 1000 for e in events if e}
         return found
 
+    def total(self, key: AssetKey, partitions: Sequence[str], label: str, since: float) -> int:
+        """Return the sum of a whole number in the metadata of partitions' latest materializations.
+
+        Args:
+            key: The asset.
+            partitions: The partitions.
+            label: The metadata's name; a materialization without it counts for nothing.
+            since: Leave out what was materialized before, in seconds since 1970.
+        """
+        total = 0
+        for start in range(0, len(partitions), _PAGE):
+            page = list(partitions[start : start + _PAGE])
+            answer = self._ask(graphql.METADATA, key={"path": key}, partitions=page)
+            events = _good(answer["assetNodeOrError"])["latestMaterializationByPartition"]
+            total += sum(
+                entry["intValue"]
+                for event in events
+                if event and float(event["timestamp"]) / 1000 >= since
+                for entry in event["metadataEntries"]
+                if entry["label"] == label
+            )
+        return total
+
     def launch(
         self,
         keys: Iterable[AssetKey],

@@ -15,6 +15,7 @@ import psycopg
 
 from pipeline.orchestration.api import Asset, AssetKey, DagsterApi
 from pipeline.orchestration.errors import OrchestrationError
+from pipeline.store.cells import Cell
 from pipeline.store.coverage import CoverageRow, coverage
 
 WAVE = 10_000
@@ -53,6 +54,7 @@ class Wave:
         launched: When it was launched, in seconds since 1970.
         missing: Cells that are not materialized yet.
         problem: Why the backfill as a whole ended early, if it did.
+        ended: When nothing more came of it, in seconds since 1970; None while it goes on.
     """
 
     provider: str
@@ -62,12 +64,25 @@ class Wave:
     launched: float = 0.0
     missing: Sequence[str] = field(default_factory=list)
     problem: str | None = None
-    ended: bool = False
+    ended: float | None = None
 
     @property
     def done(self) -> int:
         """Number of cells that are materialized."""
         return len(self.cells) - len(self.missing)
+
+
+@dataclass(slots=True)
+class Taken:
+    """What the waves of one provider took.
+
+    Attributes:
+        seconds: Wall time from the first launch to the last end.
+        requests: Requests for the cells that were completed.
+    """
+
+    seconds: float
+    requests: int
 
 
 def cell_key(listing: str, month: date) -> str:
@@ -130,6 +145,29 @@ def _open_cells(
     ]
 
 
+def cells_of(waves: Iterable[Wave]) -> dict[str, list[Cell]]:
+    """Return the cells of some waves by provider."""
+    cells: dict[str, list[Cell]] = {}
+    for wave in waves:
+        for key in wave.cells:
+            listing, _, month = key.rpartition("|")
+            cells.setdefault(wave.provider, []).append(Cell(listing, date.fromisoformat(month)))
+    return cells
+
+
+def taken(api: DagsterApi, waves: Sequence[Wave]) -> dict[str, Taken]:
+    """Return, by provider, what ended waves took."""
+    found: dict[str, Taken] = {}
+    for provider in sorted({wave.provider for wave in waves}):
+        mine = [wave for wave in waves if wave.provider == provider]
+        last = max(wave.ended or wave.launched for wave in mine)
+        requests = sum(
+            api.total((provider, "bars_1m"), wave.cells, "requests", wave.launched) for wave in mine
+        )
+        found[provider] = Taken(last - min(wave.launched for wave in mine), requests)
+    return found
+
+
 def _missing(
     api: DagsterApi, assets: Iterable[AssetKey], cells: Sequence[str], since: float
 ) -> list[str]:
@@ -179,7 +217,7 @@ def _look(api: DagsterApi, wave: Wave) -> None:
     wave.missing = _missing(api, wave.assets, wave.missing, wave.launched)
     # Dagster looks only twice a minute whether a backfill has ended; what counts are its runs.
     finished = not wave.missing and not api.runs_under_way(wave.backfill)
-    wave.ended = state.ended or finished
+    wave.ended = time.time() if state.ended or finished else None
     wave.problem = state.error
 
 

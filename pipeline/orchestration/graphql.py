@@ -20,6 +20,10 @@ LATEST = """query($key: AssetKeyInput!, $partitions: [String!]) {
   assetNodeOrError(assetKey: $key) { __typename
     ... on AssetNode { latestMaterializationByPartition(partitions: $partitions)
       { partition timestamp } } } }"""
+METADATA = """query($key: AssetKeyInput!, $partitions: [String!]) {
+  assetNodeOrError(assetKey: $key) { __typename
+    ... on AssetNode { latestMaterializationByPartition(partitions: $partitions)
+      { timestamp metadataEntries { label ... on IntMetadataEntry { intValue } } } } } }"""
 LAUNCH = """mutation($params: LaunchBackfillParams!) {
   launchPartitionBackfill(backfillParams: $params) { __typename
     ... on LaunchBackfillSuccess { backfillId }

@@ -45,6 +45,14 @@ def url_of(up: Started) -> str:
     return found.group()
 
 
+def comparison(output: str) -> dict[str, dict[str, str]]:
+    """Return the rows of the table that compares the plan with what it took, by provider."""
+    _, _, table = output.partition("Planned, and what it took\n")
+    header, *lines = (re.split("  +", line) for line in table.splitlines())
+    rows = [dict(zip(header, line, strict=True)) for line in lines if len(line) == len(header)]
+    return {row["provider"]: row for row in rows}
+
+
 def test_up_serves_the_web_ui(up: Started) -> None:
     info = requests.get(f"{url_of(up)}/server_info", timeout=10).json()
 
@@ -84,6 +92,12 @@ def test_a_backfill_downloads_through_the_running_up(
     done = served.run("backfill", "--to", "2024-01")
 
     assert done.returncode == 0, done.stderr
+    took = comparison(done.stdout)
+    # One page fewer than planned, for the first trade of one listing is ten days after the start.
+    assert [took["bitfinex"][name] for name in ("requests planned", "requests")] == ["17", "16"]
+    assert [took["mirror"][name] for name in ("requests planned", "requests")] == ["5", "5"]
+    stored = served.json("status", "--provider", "bitfinex")["coverage"]
+    assert took["bitfinex"]["bars"] == f"{sum(row['bars'] for row in stored):,}"
     assert served.run("status", "--check").returncode == 0
     rows = served.json("status")["coverage"]
     assert len(rows) == 3

@@ -17,9 +17,9 @@ from pipeline.providers.capabilities import Capabilities, RateLimit, capabilitie
 from pipeline.providers.ccxt_client import CcxtOptions, CcxtProvider
 from pipeline.store.cells import Cell, open_cells
 from pipeline.store.database import Database
-from pipeline.store.disk import BYTES_PER_BAR
 from pipeline.store.listings import listings, sync_universe
 from pipeline.store.ranges import to_multirange
+from pipeline.store.sizes import BYTES_PER_BAR
 from pipeline.universe import Universe
 from tests.making import at
 from venue import VenueProcess
