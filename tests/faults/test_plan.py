@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.download import Downloader
 from pipeline.intervals import Interval
-from pipeline.plan import TRADED, Plan, plan
+from pipeline.plan import TRADED, Plan, _runs, plan
 from pipeline.providers.capabilities import Capabilities, RateLimit, capabilities_for
 from pipeline.providers.ccxt_client import CcxtOptions, CcxtProvider
 from pipeline.store.cells import Cell, open_cells
@@ -181,6 +181,28 @@ def test_history_that_cannot_be_reached_is_not_planned(world: World) -> None:
     foretold = world.plan()
     assert foretold.minutes == 2 * (715 - 2)
     assert foretold.requests == 2 + 2  # neighbouring months of two listings, a list for each
+
+
+@pytest.mark.parametrize(
+    ("listings_", "months", "runs"),
+    [
+        (1, 1, 1),
+        (1, 60, 1),
+        (1, 61, 2),
+        (3, 61, 6),  # the listing stays the same, for there are fewer of them
+        (61, 2, 4),  # the month does
+        (2, 2, 2),
+    ],
+)
+def test_a_run_takes_neighbours_of_the_larger_dimension(
+    listings_: int, months: int, runs: int
+) -> None:
+    cells = [
+        Cell(f"L{number:02}", date(2015 + month // 12, month % 12 + 1, 1))
+        for number in range(listings_)
+        for month in range(months)
+    ]
+    assert _runs(cells) == runs
 
 
 def test_open_cells_are_those_of_the_months_that_are_named(database: Database) -> None:
