@@ -82,10 +82,12 @@ def from_floats(rows: npt.NDArray[np.float64]) -> Bars:
     """Make bars of an (n, 6) array in the order ts, open, high, low, close, volume.
 
     Exact for numbers below about 10 million with at most eight decimals, which is what the
-    exchanges publish; raises ValueError for more decimals than that.
+    exchanges publish; raises ValueError for more decimals than that, and for negative numbers.
     """
     scaled = rows[:, 1:] * UNIT
     whole = np.rint(scaled)
+    if len(rows) and whole.min() < 0:
+        raise ValueError("a number is negative: no exchange publishes that")
     if len(rows) and np.abs(scaled - whole).max() > _ROUNDING_NOISE:
         raise ValueError("a number has more than eight decimals: the venue cannot repeat it")
     return Bars(rows[:, 0].astype(np.int64), *whole.astype(np.int64).T.copy())

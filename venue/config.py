@@ -17,14 +17,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 Range = tuple[int, int]
+_COLUMNS = "ohlcv"
 _DEFAULT = Path(__file__).with_name("default.yaml")
 
 
 @dataclass(frozen=True)
 class MarketConfig:
-    """One market: `files` if given, else an invented one (see `generated.Generated`)."""
+    """One market: `files` if given, else an invented one (see `generated.Generated`).
+
+    `order` is that of the columns of the files (see `files.Files`).
+    """
 
     files: tuple[Path, ...] = ()
+    order: str = "ochlv"
     listed_at: int = 1_577_836_800_000  # 2020-01-01
     delisted_at: int | None = None
     price: float = 100.0
@@ -110,6 +115,11 @@ def _exchange(name: str, section: Mapping[str, Any], root: Path) -> ExchangeConf
 def _market(where: str, section: Mapping[str, Any], root: Path) -> MarketConfig:
     values = dict(_known(MarketConfig, section, where))
     values["files"] = tuple(root / file for file in values.get("files", ()))
+    if sorted(values.get("order", _COLUMNS)) != sorted(_COLUMNS):
+        raise ValueError(
+            f"{where}.order: {values['order']!r} is no order of {_COLUMNS!r}, the initials of the "
+            "columns after the time"
+        )
     values["halts"] = _ranges(values.get("halts", ()))
     for name in ("listed_at", "delisted_at"):
         if values.get(name) is not None:

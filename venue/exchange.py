@@ -119,7 +119,9 @@ class Exchange:
     def _build(self, symbol: Symbol, options: MarketConfig) -> Market:
         return Market(
             symbol=symbol,
-            source=Files(options.files) if options.files else self._invented(symbol, options),
+            source=Files(options.files, options.order)
+            if options.files
+            else self._invented(symbol, options),
             fills_quiet=self.dialect.fills_quiet,
             silent=(*self._outages, *options.halts),
             price_decimals=_price_decimals(options),

@@ -1,34 +1,48 @@
 """Recorded markets, served again as they were published.
 
-Three kinds of file are read: Bitfinex's merged CSV without a header (time, open, CLOSE, HIGH, LOW,
-volume; the order of its v2 API), a folder of Bitfinex answers (one JSON body a file), and a plain
-CSV with the header `ts,open,high,low,close,volume`. Times are UTC milliseconds of the bar's start.
+Times are those of the bar's start. Read are, each also with gzip (`.gz`):
+
+- a CSV without a header, or JSON rows `[[ms, ...], ...]`: time in UTC milliseconds, then the
+  columns in the order that the configuration names, by default that of Bitfinex;
+- a folder of such JSON bodies, one answer a file;
+- a CSV with the header `ts,open,high,low,close,volume`;
+- Bittrex's JSON `[{O, H, L, C, V, T}, ...]`: time in ISO 8601, UTC; V in units of what is traded.
 """
 
 from __future__ import annotations
 
 import gzip
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 
 from venue.bars import MINUTE_MS, Bars, empty, from_floats
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
+Table = npt.NDArray[np.float64]
 _PLAIN_HEADER = b"ts,open,high,low,close,volume"
-_FROM_BITFINEX = [0, 1, 3, 4, 2, 5]  # to time, open, high, low, close, volume
+_PLAIN_ORDER = "ohlcv"
 
 
 @dataclass(frozen=True)
 class Files:
-    """The bars of some files or folders, together. Read once, when first asked for."""
+    """The bars of some files or folders, together. Read once, when first asked for.
+
+    From its first row to its last one, a file replaces all that those named before it say: it is
+    what the exchange answered later.
+    """
 
     paths: tuple[Path, ...]
+    order: str = "ochlv"
+    """Initials of the columns after the time, where a file does not name them."""
 
     @property
     def span(self) -> tuple[int, int]:
@@ -42,8 +56,13 @@ class Files:
 
     @cached_property
     def _all(self) -> Bars:
-        tables = [_read(path) for root in self.paths for path in _members(root)]
-        rows = np.concatenate([np.empty((0, 6)), *tables])
+        rows = np.empty((0, 6))
+        for path in self.paths:
+            table = np.concatenate([rows[:0], *(_read(one, self.order) for one in _members(path))])
+            ts = table[:, 0]
+            if len(table):
+                rows = rows[(rows[:, 0] < ts.min()) | (rows[:, 0] > ts.max())]
+                rows = np.concatenate([rows, table])
         if not len(rows):
             return empty()
         _, first = np.unique(rows[:, 0], return_index=True)
@@ -59,13 +78,21 @@ def _members(path: Path) -> list[Path]:
     return [path]
 
 
-def _read(path: Path) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+def _read(path: Path, order: str) -> Table:
     """Return an (n, 6) table in the order time, open, high, low, close, volume."""
     data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    plain = data.startswith(_PLAIN_HEADER)
-    if path.suffix != ".json":
-        records = data.removeprefix(_PLAIN_HEADER).split()
+    if ".json" not in path.suffixes:
+        if data.startswith(_PLAIN_HEADER):
+            data, order = data.removeprefix(_PLAIN_HEADER), _PLAIN_ORDER
+        records = data.split()
         data = b"[[" + b"],[".join(records) + b"]]" if records else b"[]"
     rows = orjson.loads(data)
+    if rows and isinstance(rows[0], dict):
+        rows, order = [_from_bittrex(row) for row in rows], _PLAIN_ORDER
     table = np.array(rows, np.float64).reshape(len(rows), 6)
-    return table if plain else table[:, _FROM_BITFINEX]
+    return table[:, [0, *(1 + order.index(column) for column in _PLAIN_ORDER)]]
+
+
+def _from_bittrex(row: Mapping[str, Any]) -> list[float]:
+    moment = datetime.fromisoformat(row["T"]).replace(tzinfo=UTC)
+    return [moment.timestamp() * 1000, *(row[column] for column in "OHLCV")]

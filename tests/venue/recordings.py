@@ -8,6 +8,7 @@ import pytest
 
 FOLDER = Path(__file__).resolve().parents[2].parent / "shared" / "market-data"
 BITFINEX = FOLDER / "Zombie-3000_Bitfinex-historical-data"
+BITTREX = FOLDER / "freqtrade_freqtrade"
 MARKET_LISTS = FOLDER / "bmoscon_cryptofeed" / "sample_data"
 NAUTILUS = FOLDER / "nautechsystems_nautilus_trader"
 ADAPTERS = NAUTILUS / "crates" / "adapters"

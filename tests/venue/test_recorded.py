@@ -238,3 +238,14 @@ def test_files_read_floats_back_exactly() -> None:
     bars = source.bars(*source.span)
     assert np.all(np.diff(bars.ts) > 0)
     assert int(bars.volume.min()) == 1
+
+
+def test_bittrex_files_have_the_bars_that_ccxt_made_of_the_same_answer() -> None:
+    original = recordings.BITTREX / "history_bittrex_1m_2018-01-20/BTC_ETH-1.json.gz"
+    by_ccxt = recordings.BITTREX / "history_ccxt_shape_2018-01-20/ETH_BTC-1m.af75fb98.utc.json.gz"
+    source, other = Files((original,)), Files((by_ccxt,), "ohlcv")
+    assert source.span == other.span
+    bars = source.bars(*source.span)
+    assert len(bars) == 14_397
+    for column, same in zip(bars.columns(), other.bars(*other.span).columns(), strict=True):
+        assert np.array_equal(column, same)

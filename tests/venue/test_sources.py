@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -117,7 +118,7 @@ def test_quiet_minutes_are_flat_and_none_comes_before_the_first_trade() -> None:
     assert later.close.tolist() == [7, 7, 7]
 
 
-def test_a_plain_csv_is_read_and_a_ninth_decimal_is_refused(tmp_path: Path) -> None:
+def test_a_plain_csv_is_read_and_what_cannot_be_repeated_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "bars.csv"
     file.write_text("ts,open,high,low,close,volume\n60000,1.5,2,1,1.75,0.00000001\n")
     bars = Files((file,)).bars(0, 120_000)
@@ -132,8 +133,41 @@ def test_a_plain_csv_is_read_and_a_ninth_decimal_is_refused(tmp_path: Path) -> N
     file.write_text("ts,open,high,low,close,volume\n60000,1.123456789,2,1,1,0\n")
     with pytest.raises(ValueError, match="eight decimals"):
         Files((file,)).bars(0, 1)
+    file.write_text("ts,open,high,low,close,volume\n60000,1,2,1,1,-3\n")
+    with pytest.raises(ValueError, match="negative"):
+        Files((file,)).bars(0, 1)
     with pytest.raises(FileNotFoundError, match=r"nowhere\.csv"):
         Files((tmp_path / "nowhere.csv",)).bars(0, 1)
+
+
+def plain(path: Path, *rows: tuple[int, float]) -> Path:
+    """Write flat bars, given as minute and price."""
+    lines = (f"{60_000 * minute},{price},{price},{price},{price},1" for minute, price in rows)
+    path.write_text("\n".join(["ts,open,high,low,close,volume", *lines]))
+    return path
+
+
+def test_from_its_first_row_to_its_last_one_a_file_replaces_those_named_before(
+    tmp_path: Path,
+) -> None:
+    earlier = plain(tmp_path / "earlier.csv", *((minute, 1.0) for minute in range(1, 6)))
+    later = plain(tmp_path / "later.csv", (3, 2.0), (5, 2.0), (7, 2.0))
+    bars = Files((earlier, later)).bars(0, DAY)
+    assert (bars.ts // 60_000).tolist() == [1, 2, 3, 5, 7]
+    assert (bars.open // UNIT).tolist() == [1, 1, 2, 2, 2]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "csv.gz", "json", "json.gz"])
+def test_rows_without_names_are_read_in_the_order_that_is_configured(
+    tmp_path: Path, suffix: str
+) -> None:
+    file = tmp_path / f"rows.{suffix}"
+    text = "[[60000,1,4,0.5,3,9]]" if "json" in suffix else "60000,1,4,0.5,3,9\n"
+    file.write_bytes(gzip.compress(text.encode()) if suffix.endswith("gz") else text.encode())
+    read = Files((file,), "ohlcv").bars(0, DAY)
+    assert [int(column[0]) / UNIT for column in read.columns()[1:]] == [1, 4, 0.5, 3, 9]
+    of_bitfinex = Files((file,)).bars(0, DAY)
+    assert [int(column[0]) / UNIT for column in of_bitfinex.columns()[1:]] == [1, 0.5, 3, 4, 9]
 
 
 def test_the_default_configuration_is_valid() -> None:
@@ -149,6 +183,10 @@ def test_the_default_configuration_is_valid() -> None:
         ({"exchanges": {"mtgox": {}}}, "mtgox"),
         ({"exchanges": {"kraken": {"limit": 3}}}, "exchanges.kraken: unknown key 'limit'"),
         ({"exchanges": {"kraken": {"markets": {"BTCUSD": {}}}}}, "BTCUSD"),
+        (
+            {"exchanges": {"kraken": {"markets": {"A-B": {"order": "ohlc"}}}}},
+            r"exchanges\.kraken\.markets\.A-B\.order",
+        ),
         ({"exchanges": {"kraken": {"markets": {"BTC-USD-PERP": {}}}}}, "perpetual"),
         ({"exchanges": {"coinbase": {"markets": {"BTC-USD-PERP": {}}}}}, "perpetual"),
     ],
