@@ -128,7 +128,7 @@ def merge(
     compared, new, contradicting = connection.execute(_COMPARE, key).fetchone() or (0, 0, 0)
     if not believe and contradicting >= max(CONTRADICTING_BARS, CONTRADICTING_SHARE * compared):
         span = Interval(min(answered).start, max(piece.end for piece in answered))
-        explanation = _explanation(connection, key, compared)
+        explanation = _explanation(connection, key, compared, contradicting)
         raise ContradictoryDelivery(span, compared, contradicting, explanation)
     revised = connection.execute(_KEEP_REVISIONS, key).rowcount
     connection.execute(_UPSERT)
@@ -136,13 +136,13 @@ def merge(
 
 
 def _explanation(
-    connection: psycopg.Connection, key: dict[str, object], compared: int
+    connection: psycopg.Connection, key: dict[str, object], compared: int, contradicting: int
 ) -> str | None:
-    """Return which one shift of the stamps would explain at least half of the stored bars."""
+    """Return which one shift of the stamps would explain half as many bars as contradict."""
     stored = {row[0]: row[1:] for row in connection.execute(_STORED_VALUES, key)}
     delivered = {row[0]: row[1:] for row in connection.execute(_DELIVERED_VALUES)}
     found = likeliest_shift(stored, delivered)
-    if found is None or 2 * found[1] < compared:
+    if found is None or 2 * found[1] < contradicting:
         return None
     shift, explained = found
     return f"a shift of {shift // MINUTE:+d} minutes would explain {explained} of {compared} bars"
