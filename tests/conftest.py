@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -52,9 +53,9 @@ def migrated_template(server: EmbeddedServer) -> str:
     return name
 
 
-@pytest.fixture
-def database(server: EmbeddedServer, migrated_template: str) -> Iterator[Database]:
-    """A migrated market database of the test's own."""
+@contextmanager
+def new_database(server: EmbeddedServer, migrated_template: str) -> Iterator[Database]:
+    """A migrated market database, deleted in the end."""
     name = f"test_{next(_numbers)}"
     with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
         connection.execute(
@@ -64,6 +65,20 @@ def database(server: EmbeddedServer, migrated_template: str) -> Iterator[Databas
         )
         yield Database(server, server.url(name))
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def database(server: EmbeddedServer, migrated_template: str) -> Iterator[Database]:
+    """A migrated market database of the test's own."""
+    with new_database(server, migrated_template) as database:
+        yield database
+
+
+@pytest.fixture(scope="module")
+def shared_database(server: EmbeddedServer, migrated_template: str) -> Iterator[Database]:
+    """A migrated market database that the tests of a module share."""
+    with new_database(server, migrated_template) as database:
+        yield database
 
 
 @pytest.fixture(scope="session")

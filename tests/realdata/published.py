@@ -1,19 +1,25 @@
-"""Bitfinex's bars as they were published, read with the plainest means there are.
+"""Bars as they were published, read with the plainest means there are.
 
 Nothing of the project is used: what the ledger is compared with must not share its misreadings.
+Times are starts of minutes, UTC.
 """
 
 from __future__ import annotations
 
 import csv
 import gzip
+import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 FOLDER = "Zombie-3000_Bitfinex-historical-data"
+BITTREX = "freqtrade_freqtrade"
+LEAN = "QuantConnect_Lean_history/restated_minutes"
 MINUTE = timedelta(minutes=1)
 BODY_SPAN = timedelta(hours=2)
 COLUMNS = ("open", "high", "low", "close", "volume")
@@ -44,6 +50,46 @@ def bodies(folder: Path, market: str, month: str) -> dict[datetime, Bars]:
     }
 
 
+def bittrex(folder: Path, file: str) -> Bars:
+    """Return the bars of one of Bittrex's answers; times are without an offset, in UTC."""
+    with gzip.open(folder / BITTREX / file) as opened:
+        rows = json.load(opened)
+    return {
+        datetime.fromisoformat(row["T"]).replace(tzinfo=UTC): tuple(row[name] for name in "OHLCV")
+        for row in rows
+    }
+
+
+def restated(folder: Path, share: str, *days: str) -> list[Bars]:
+    """Return what was published of some days (`20131007`), the oldest publication first.
+
+    Rows are milliseconds since midnight in New York, and prices in ten-thousandths of a dollar. A
+    few have a volume below zero, which no exchange could have sent: they are left out.
+    """
+    by_day = [
+        sorted((folder / LEAN / share).glob(f"{day}_*.zip"), key=_published_at) for day in days
+    ]
+    return [
+        {ts: bar for day, path in zip(days, paths, strict=True) for ts, bar in _lean(day, path)}
+        for paths in zip(*by_day, strict=True)
+    ]
+
+
+def _published_at(path: Path) -> tuple[int, ...]:
+    with zipfile.ZipFile(path) as archive:
+        return archive.infolist()[0].date_time
+
+
+def _lean(day: str, path: Path) -> Iterator[tuple[datetime, tuple[float, ...]]]:
+    midnight = datetime.strptime(day, "%Y%m%d").replace(tzinfo=ZoneInfo("America/New_York"))
+    with zipfile.ZipFile(path) as archive:
+        text = archive.read(archive.namelist()[0]).decode()
+    for ms, *prices, volume in csv.reader(io.StringIO(text)):
+        ts = (midnight + timedelta(milliseconds=int(ms))).astimezone(UTC)
+        if int(volume) >= 0:
+            yield ts, (*(int(price) / 10_000 for price in prices), float(volume))
+
+
 def _bar(row: list[float]) -> tuple[datetime, tuple[float, ...]]:
     ms, open_, close, high, low, volume = row
     return datetime.fromtimestamp(ms / 1000, UTC), (open_, high, low, close, volume)
@@ -68,8 +114,13 @@ def differences(stored: Bars, published: Bars) -> list[str]:
     return found
 
 
-def silences(bars: Iterable[datetime]) -> Iterator[int]:
-    """Yield the length, in minutes, of each run without a bar between the first and the last."""
-    for earlier, later in pairwise(sorted(bars)):
-        if later - earlier > MINUTE:
-            yield (later - earlier) // MINUTE - 1
+def silences(
+    bars: Iterable[datetime], start: datetime, end: datetime
+) -> Sequence[tuple[datetime, datetime]]:
+    """Return each run without a bar in [start, end): its first minute, and the first after it."""
+    moments = [start - MINUTE, *sorted(bars), end]
+    return [
+        (earlier + MINUTE, later)
+        for earlier, later in pairwise(moments)
+        if later - earlier > MINUTE
+    ]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
+from pipeline.intervals import Interval
 from pipeline.store.database import Database
 from tests.realdata.published import Bars
 
@@ -37,3 +39,36 @@ def versions(database: Database) -> dict[str, Any]:
         FROM ledger.{} t
     """
     return {table: query(database, statement.format(table))[0] for table in _TABLES}
+
+
+class Gap(NamedTuple):
+    """Answered minutes without a bar, from the first one to the first minute after them; UTC."""
+
+    since: datetime
+    before: datetime
+    minutes: int
+    reason: str
+    evidence: str | None
+
+
+def gaps(database: Database, listing: str, during: Interval) -> list[Gap]:
+    """Return the gaps of a listing that touch an interval, those without a trade among them."""
+    rows = query(
+        database,
+        """
+        SELECT since, before, minutes, reason, evidence FROM market.gaps
+        WHERE state = 'empty' AND listing = %s AND since < %s AND before > %s
+        UNION ALL
+        SELECT since, before, minutes, 'no_trade', NULL
+        FROM ledger.listing l
+        CROSS JOIN LATERAL market.quiet_gaps(l.provider, l.key, %s, %s) WHERE l.key = %s
+        ORDER BY since
+        """,
+        listing,
+        during.end,
+        during.start,
+        during.start,
+        during.end,
+        listing,
+    )
+    return [Gap(*row) for row in rows]

@@ -1,117 +1,164 @@
-"""Whole years through the downloader alone: the quiet minutes are those that are known of them."""
+"""Whole years through the downloader: every bar, every gap to the minute, and the reasons.
+
+One ledger. Bitcoin is downloaded and judged alone first; then the others come, and with them the
+evidence for what was an outage of the exchange.
+"""
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from pipeline.download import Downloader
 from pipeline.intervals import Interval
-from pipeline.providers.capabilities import RateLimit
-from pipeline.providers.ccxt_client import CcxtOptions, CcxtProvider
 from pipeline.store.coverage import coverage
 from pipeline.store.database import Database
-from pipeline.store.listings import listings, sync_universe
-from pipeline.universe import Universe
-from tests.making import at
+from tests.making import at, span
 from tests.realdata import published
-from tests.realdata.reading import query, stored
-from venue import VenueProcess
+from tests.realdata.habits import bearable, called
+from tests.realdata.ledgers import Recording, fill, venue_of
+from tests.realdata.published import Bars
+from tests.realdata.reading import Gap, gaps, query, stored
 
-MARKETS = {
-    "BTC-USD": ["BTCUSD/Candles_1m/2015/merged.csv.gz"],
-    "ETH-USD": ["ETHUSD/Candles_1m/2016/merged.csv.gz"],
-    "LTC-USD": ["LTCUSD/Candles_1m/2014/merged.csv.gz"],
-}
-
-
-class Year(NamedTuple):
-    """A market's year and what is known of it, counted without us.
-
-    Quiet minutes have no bar and lie between the first and the last; runs are of such minutes.
-    """
-
-    market: str
-    number: int
-    bars: int
-    quiet: int
-    runs: int
-
-
-YEARS = [
-    Year("BTC-USD", 2015, bars=366_710, quiet=158_890, runs=61_148),
-    Year("ETH-USD", 2016, bars=85_818, quiet=342_310, runs=37_430),
-    Year("LTC-USD", 2014, bars=110_366, quiet=357_554, runs=47_894),
-]
+LATER = at("2017-06-01")
+YEARS = {"BTC-USD": (2015, 2016), "ETH-USD": (2016,), "LTC-USD": (2014,)}
+BARS = {"BTC-USD": 366_710 + 293_230, "ETH-USD": 85_818, "LTC-USD": 110_366}
 # The longest a run is, to how many runs of bitcoin's 2015 are longer than the line before.
-BITCOIN_RUNS = {1: 36_926, 2: 12_549, 5: 9_483, 15: 2_109, 60: 76, 1_440: 4, 44_640: 1}
+RUNS_OF_2015 = {1: 36_926, 2: 12_549, 5: 9_483, 15: 2_109, 60: 76, 1_440: 4, 44_640: 1}
 
-# Runs of quiet minutes by the ledger alone: answered, and between two bars.
-RUNS = """
-SELECT extract(epoch FROM later - ts)::integer / 60 - 1
-FROM (SELECT ts, lead(ts) OVER (ORDER BY ts) AS later FROM ledger.bars_1m) AS bar
-WHERE later - ts > interval '1 minute'
-  AND (SELECT range_agg(piece) FROM ledger.coverage, unnest(answered) AS piece)
-      @> tstzrange(ts, later)
-"""
+MAY_2015 = span("2015-05-01T04:00", "2015-06-01")
+SPRING_2016 = span("2016-04-01T00:01", "2016-06-01")
+HALT_2016 = span("2016-08-02T18:03", "2016-08-10T15:53")
 
 
-def download(database: Database, venue: VenueProcess, year: Year) -> None:
-    """Download a year, month by month, with nothing to hold it back."""
-    start, end = at(f"{year.number}-01-01"), at(f"{year.number + 1}-01-01")
-    symbol = year.market.replace("-", "/")
-    document = {
-        "start": start,
-        "providers": {"bitfinex": {}},
-        "instruments": {
-            year.market: {
-                "class": "crypto_spot",
-                "listings": {"bitfinex": {"symbol": symbol, "end": end}},
-            }
-        },
-    }
-    with database.connect() as connection:
-        sync_universe(connection, Universe.model_validate(document))
-        connection.commit()
-        (listing,) = listings(connection, "bitfinex")
-    options = CcxtOptions(
-        exchange="bitfinex", base_url=f"{venue.url}/bitfinex", limit=RateLimit(1000, 1.0)
+@dataclass
+class Years:
+    """The ledger, its gaps, what was published, and bitcoin's gaps while it was there alone."""
+
+    database: Database
+    published: dict[str, Bars]
+    gaps: dict[str, list[Gap]]
+    alone: list[Gap]
+
+    def of_bitcoin(self, year: int) -> list[Gap]:
+        whole = span(f"{year}-01-01", f"{year + 1}-01-01")
+        return [gap for gap in self.gaps["BTC-USD"] if gap.since in whole]
+
+
+def recording(folder: Path, key: str) -> Recording:
+    market, years = key.replace("-", ""), YEARS[key]
+    root = folder / published.FOLDER / market / "Candles_1m"
+    life = span(f"{years[0]}-01-01", f"{years[-1] + 1}-01-01")
+    return Recording(key, [root / str(year) / "merged.csv.gz" for year in years], life)
+
+
+@pytest.fixture(scope="module")
+def years(shared_database: Database, market_data: Path) -> Years:
+    recordings = [recording(market_data, key) for key in YEARS]
+    with venue_of(recordings, LATER) as venue:
+        reports = fill(shared_database, venue, recordings[:1], LATER)
+        alone = gaps(shared_database, "BTC-USD", recordings[0].life)
+        reports += fill(shared_database, venue, recordings, LATER)
+    assert [report.explain() for report in reports if not report.complete] == []
+    bars = {key: published.merged(market_data, key.replace("-", ""), *YEARS[key]) for key in YEARS}
+    found = {one.key: gaps(shared_database, one.key, one.life) for one in recordings}
+    return Years(shared_database, bars, found, alone)
+
+
+everywhere = pytest.mark.parametrize("key", YEARS)
+
+
+@everywhere
+def test_the_bars_are_those_that_were_published(years: Years, key: str) -> None:
+    found, bars = stored(years.database, key), years.published[key]
+    assert found == bars, published.differences(found, bars)
+    assert len(found) == BARS[key]
+
+
+@everywhere
+def test_the_gaps_are_the_runs_of_minutes_that_the_files_leave_out(years: Years, key: str) -> None:
+    bars, end = years.published[key], at(f"{YEARS[key][-1] + 1}-01-01")
+    # What lies before the first trade is not expected.
+    runs = published.silences(bars, min(bars), end)
+    assert [(gap.since, gap.before) for gap in years.gaps[key]] == runs
+    assert all(gap.minutes * published.MINUTE == gap.before - gap.since for gap in years.gaps[key])
+
+
+def test_the_gaps_of_bitcoins_2015_are_as_long_as_is_known(years: Years) -> None:
+    limits = list(RUNS_OF_2015)
+    lengths = [gap.minutes for gap in years.of_bitcoin(2015)]
+    assert Counter(limits[bisect_left(limits, length)] for length in lengths) == RUNS_OF_2015
+    assert sum(lengths) == 158_890
+
+
+def test_the_gaps_of_bitcoins_2016_are_as_long_as_is_known(years: Years) -> None:
+    found = years.of_bitcoin(2016)
+    longest = sorted(found, key=lambda gap: -gap.minutes)[:2]
+    assert [Interval(gap.since, gap.before) for gap in longest] == [SPRING_2016, HALT_2016]
+    assert HALT_2016.minutes == 11_390
+    # The file ends with the minute 23:58; one more is silent.
+    assert sum(gap.minutes for gap in found) == 233_809 + 1
+
+
+@everywhere
+def test_the_minutes_of_each_month_add_up(years: Years, key: str) -> None:
+    with years.database.connect() as connection:
+        rows = coverage(connection, listings=[key])
+    silent = query(
+        years.database,
+        "SELECT month, minutes, quiet_minutes + outage_minutes + halt_minutes, judged"
+        " FROM market.silences WHERE listing = %s ORDER BY month",
+        key,
     )
-    provider = CcxtProvider("bitfinex", options)
-    try:
-        with Downloader(database, provider) as downloader:
-            for month in Interval(start, end).months():
-                report = downloader.download(listing, month.start.date())
-                assert report.complete, report.explain()
-                listing = report.listing
-    finally:
-        provider.close()
+    bars = Counter(ts.date().replace(day=1) for ts in years.published[key])
+    assert {row.month: row.bars for row in rows if row.bars} == bars
+    for row in rows:
+        assert row.adds_up
+        assert (row.failed, row.unavailable, row.pending) == (0, 0, 0)
+        assert row.settled == row.expected
+    assert silent == [(row.month, row.empty, row.empty, True) for row in rows]
+    assert sum(row.expected for row in rows) * published.MINUTE == (
+        at(f"{YEARS[key][-1] + 1}-01-01") - min(years.published[key])
+    )
 
 
-@pytest.mark.parametrize("year", YEARS, ids=lambda year: year.market)
-def test_a_year_has_the_bars_and_the_quiet_minutes_that_are_known_of_it(
-    database: Database, bitfinex: VenueProcess, market_data: Path, year: Year
-) -> None:
-    download(database, bitfinex, year)
-    truth = published.merged(market_data, year.market.replace("-", ""), year.number)
-    found = stored(database, year.market)
-    assert published.differences(found, truth) == []
-    assert len(found) == year.bars
-    lengths = sorted(length for (length,) in query(database, RUNS))
-    assert lengths == sorted(published.silences(truth))
-    assert (len(lengths), sum(lengths)) == (year.runs, year.quiet)
-    if year.market == "BTC-USD":
-        limits = list(BITCOIN_RUNS)
-        counts = Counter(limits[bisect_left(limits, length)] for length in lengths)
-        assert counts == BITCOIN_RUNS
-    with database.connect() as connection:
-        rows = coverage(connection)
-    assert all(row.adds_up and row.settled == row.expected for row in rows)
-    # What lies before the first bar is not expected, what comes after the last one is empty.
-    after = at(f"{year.number + 1}-01-01") - max(truth) - published.MINUTE
-    assert sum(row.bars for row in rows) == year.bars
-    assert sum(row.empty for row in rows) == year.quiet + after // published.MINUTE
+def reasons(found: list[Gap], *wanted: Interval) -> list[str]:
+    """Return the reasons of gaps that are exactly these intervals."""
+    by_interval = {Interval(gap.since, gap.before): gap.reason for gap in found}
+    return [by_interval[interval] for interval in wanted]
+
+
+def test_bitcoin_alone_was_halted_whenever_it_had_no_bar_for_days(years: Years) -> None:
+    known = (MAY_2015, SPRING_2016, HALT_2016)
+    assert reasons(years.alone, *known) == ["halt", "halt", "halt"]
+    days = [gap for gap in years.alone if gap.minutes > 24 * 60]
+    assert len(days) == len(known)
+
+
+def test_what_ether_missed_at_the_same_minutes_was_an_outage(years: Years) -> None:
+    found = years.gaps["BTC-USD"]
+    # In 2015 nobody else was asked.
+    assert reasons(found, MAY_2015, SPRING_2016, HALT_2016) == ["halt", "outage", "outage"]
+    for gap in found:
+        if gap.reason == "outage":
+            assert "silent together with ETH-USD" in (gap.evidence or "")
+    of_ether = {gap.reason for gap in years.gaps["ETH-USD"] if gap.minutes > 24 * 60}
+    assert of_ether == {"outage"}
+
+
+def test_litecoin_is_quiet_most_of_the_time_and_never_called_broken(years: Years) -> None:
+    last = max(years.published["LTC-USD"])
+    found = years.gaps["LTC-USD"]
+    assert {gap.reason for gap in found if gap.since < last} == {"no_trade"}
+    # From the last bar of the file on there is nothing for forty days.
+    assert [gap.reason for gap in found if gap.since > last] == ["halt"]
+
+
+def test_quiet_minutes_are_not_often_called_broken(years: Years) -> None:
+    broken_in_truth = {"BTC-USD": 1, "ETH-USD": 0, "LTC-USD": 1}
+    for one in called(years.database, "Bitfinex 2014 to 2016"):
+        assert one.silences == len(years.gaps[one.listing])
+        assert one.unconfirmed - broken_in_truth[one.listing] <= bearable(one.silences)
