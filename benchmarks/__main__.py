@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import covered, gaps, healing, limiting, memory, status, writing
+from benchmarks import covered, gaps, healing, limiting, memory, silences, status, writing
 from benchmarks.figures import show
 
 BENCHMARKS = {
@@ -14,6 +14,7 @@ BENCHMARKS = {
     "limiting": limiting,
     "gaps": gaps,
     "healing": healing,
+    "silences": silences,
     "status": status,
 }
 
