@@ -45,7 +45,7 @@ def run() -> Iterator[Figure]:
     with fresh_database() as database, binance_venue() as venue:
         listing = put_in_ledger(database, _WANTED)
         cells = [Cell(listing.key, month) for month in first_days(_WANTED)]
-        client = open_client(venue)
+        client = open_client(database, venue)
         with Downloader(database, client) as downloader:
             download_cells(database, downloader, PROVIDER, cells)
             venue.clear_requests()

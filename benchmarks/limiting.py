@@ -32,7 +32,7 @@ def _measure(allowed: int) -> Iterator[Figure]:
     with fresh_database() as database, binance_venue(allowed) as venue:
         listing = put_in_ledger(database, _WANTED)
         # The venue counts requests and Binance's row weighs 2 each.
-        client = open_client(venue, RateLimit(allowed * 2, 1.0))
+        client = open_client(database, venue, RateLimit(allowed * 2, 1.0))
         with Downloader(database, client) as downloader:
             for month in first_days(_WANTED):
                 listing = downloader.download(listing, month).listing

@@ -50,7 +50,7 @@ def _download(count: int, venue_url: str) -> None:
     wanted = months(_FIRST, count)
     with fresh_database() as database:
         listing = put_in_ledger(database, wanted)
-        with Downloader(database, open_client(venue)) as downloader:
+        with Downloader(database, open_client(database, venue)) as downloader:
             for month in first_days(wanted):
                 listing = downloader.download(listing, month).listing
     sys.stdout.write(str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))

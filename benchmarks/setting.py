@@ -15,6 +15,7 @@ from pipeline.listing import Listing
 from pipeline.providers.capabilities import RateLimit
 from pipeline.providers.ccxt_client import CcxtOptions, CcxtProvider
 from pipeline.store.database import Database
+from pipeline.store.limits import LedgerLimiter
 from pipeline.store.listings import listings, sync_universe
 from pipeline.store.migrate import migrate
 from pipeline.store.server import EmbeddedServer
@@ -68,10 +69,12 @@ def put_in_ledger(database: Database, wanted: Interval) -> Listing:
         return listings(connection, PROVIDER)[0]
 
 
-def open_client(venue: VenueProcess, limit: RateLimit = UNLIMITED) -> CcxtProvider:
-    """Open a client on the venue."""
-    base_url = f"{venue.url}/{PROVIDER}"
-    return CcxtProvider(PROVIDER, CcxtOptions(exchange=PROVIDER, base_url=base_url, limit=limit))
+def open_client(
+    database: Database, venue: VenueProcess, limit: RateLimit = UNLIMITED
+) -> CcxtProvider:
+    """Open a client on the venue that keeps its limit in the ledger."""
+    options = CcxtOptions(exchange=PROVIDER, base_url=f"{venue.url}/{PROVIDER}", limit=limit)
+    return CcxtProvider(PROVIDER, options, limiter=LedgerLimiter(database, PROVIDER))
 
 
 def months(first: datetime, count: int) -> Interval:

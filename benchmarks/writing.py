@@ -76,7 +76,7 @@ def run() -> Iterator[Figure]:
     recorder = Recorder()
     with fresh_database() as database, binance_venue() as venue:
         listing = put_in_ledger(database, _WANTED)
-        client = open_client(venue)
+        client = open_client(database, venue)
         client._exchange.session.mount("http://", recorder)  # noqa: SLF001 - to take the wire out
         rows = _download(database, client, listing)
         listing = put_in_ledger(database, _WANTED)  # which knows its first trade now

@@ -36,6 +36,8 @@ CHUNK_BARS = 20_000
 memory."""
 CHUNK_AGE = timedelta(seconds=5)
 """... or once its first answer is so old. A killed process loses no more than one chunk."""
+_LARGEST_SKEW = timedelta(days=2)
+"""A month that ended longer ago is over by any clock."""
 
 
 @dataclass(slots=True)
@@ -196,7 +198,21 @@ class Downloader:
         return report.wanted and self._reachable(report.listing, report.wanted)
 
     def _wanted(self, listing: Listing, month: Interval) -> Interval | None:
-        return listing.wanted(month, self._now(), self._capabilities.lag)
+        """Return the minutes to have by now: final by our clock and by the provider's."""
+        now = self._now()
+        if now < month.end + _LARGEST_SKEW:
+            now += min(self._clock_skew(), timedelta(0))
+        return listing.wanted(month, now, self._capabilities.lag)
+
+    def _clock_skew(self) -> timedelta:
+        """Return how far the provider's clock is ahead; it says so with its market list."""
+        if self._provider.clock_skew is None:
+            try:
+                self._provider.markets()
+            except ProviderError:
+                # Whatever is asked next meets the same trouble, and that is put on record.
+                return timedelta(0)
+        return self._provider.clock_skew or timedelta(0)
 
     def _find_first_trade(self, report: MonthReport, month: Interval) -> bool:
         """Look up the listing's first trade, if that is due; return whether to go on."""

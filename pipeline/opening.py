@@ -3,35 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
 from pipeline.providers import open_provider
 from pipeline.providers.capabilities import RateLimit
+from pipeline.providers.limiter import Unlimited
 from pipeline.providers.protocol import BarProvider
+from pipeline.store.database import Database
+from pipeline.store.limits import LedgerLimiter
 from pipeline.universe import Universe
 
 
 @contextmanager
-def open_listed(universe: Universe, provider: str) -> Iterator[BarProvider]:
+def open_listed(
+    universe: Universe, provider: str, database: Database | None
+) -> Iterator[BarProvider]:
     """Open the client of a provider of the universe; nothing is sent yet.
+
+    Args:
+        universe: The universe.
+        provider: The provider's name in it.
+        database: The ledger, in which all who ask a provider keep its limit together; None where
+            there is none and a single question is asked.
 
     Raises:
         Unsupported: There is no such client, or it cannot serve what the universe wants.
+        DatabaseError: The ledger cannot be reached.
     """
     config = universe.providers[provider]
     limits = config.limits
-    client = open_provider(
-        provider,
-        client=config.client,
-        exchange=universe.exchange_id(provider),
-        base_url=config.base_url,
-        limit=RateLimit(limits.requests, limits.seconds) if limits else None,
-        bars_per_request=config.bars_per_request,
-        settling=config.settling,
-        asset_classes=sorted({spec.asset_class for spec in universe.listings(provider)})
-        or ["crypto_spot"],
-    )
-    try:
-        yield client
-    finally:
-        client.close()
+    with ExitStack() as stack:
+        limiter = stack.enter_context(LedgerLimiter(database, provider)) if database else None
+        client = open_provider(
+            provider,
+            client=config.client,
+            limiter=limiter or Unlimited(),
+            exchange=universe.exchange_id(provider),
+            base_url=config.base_url,
+            limit=RateLimit(limits.requests, limits.seconds) if limits else None,
+            bars_per_request=config.bars_per_request,
+            settling=config.settling,
+            asset_classes=sorted({spec.asset_class for spec in universe.listings(provider)})
+            or ["crypto_spot"],
+        )
+        yield stack.enter_context(closing(client))

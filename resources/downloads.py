@@ -40,7 +40,7 @@ class DownloadsResource(dg.ConfigurableResource["DownloadsResource"]):
             attempts=self.attempts, first_wait=timedelta(seconds=self.first_wait_seconds)
         )
         with (
-            open_listed(universe, provider) as client,
+            open_listed(universe, provider, database) as client,
             Downloader(database, client, patience=patience) as downloader,
         ):
             yield downloader

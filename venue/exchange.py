@@ -56,6 +56,7 @@ class Exchange:
         self._recorded = {path: _body(path, file) for path, file in config.recorded.items()}
         self._limit = _limiter(config.requests_per_second, self.dialect.budget)
         self._weighted = config.requests_per_second is None
+        self._used: dict[int, float] = {}  # by the minute of the clock, which is the latest
 
     def market(self, symbol: str) -> Market:
         """Return a configured market by the venue's symbol; KeyError if there is none."""
@@ -72,14 +73,16 @@ class Exchange:
             self._by_id[market_id] = market
         return market
 
-    def check_limit(self, path: str) -> Mapping[str, str]:
+    def check_limit(self, path: str, now_ms: int) -> Mapping[str, str]:
         """Count a request and return the usage headers; RefusedError if it is over the limit."""
         if self._limit is None:
             return {}
         weight = self.dialect.weight(path) if self._weighted else 1
         wait = self._limit.admit(weight)
         if wait is None:
-            return self.dialect.usage_headers(self._limit.used)
+            minute = now_ms // MINUTE_MS
+            self._used = {minute: self._used.get(minute, 0) + weight}
+            return self.dialect.usage_headers(self._used[minute])
         if self._limit.refused > _REFUSALS_BEFORE_BAN and self.dialect.ban_seconds:
             self._limit.shut(self.dialect.ban_seconds)
             raise RefusedError(self.dialect.banned(max(wait, self.dialect.ban_seconds)))

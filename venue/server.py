@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -87,8 +88,7 @@ async def _truncated(request: web.Request, answer: Answer, fault: Fault) -> web.
 
 async def _truncated_json(request: web.Request, answer: Answer, fault: Fault) -> web.StreamResponse:
     del request, fault
-    half = answer.body[: len(answer.body) // 2]
-    return web.Response(body=half, status=answer.status, content_type=answer.content_type)
+    return _response(replace(answer, body=answer.body[: len(answer.body) // 2]))
 
 
 _DELIVERIES: dict[str, Callable[[web.Request, Answer, Fault], Awaitable[web.StreamResponse]]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -55,7 +56,8 @@ class Venue:
         except RefusedError as refused:
             reply = Reply(refused.answer)
         self.journal.write(call.entry(reply))
-        return reply
+        dated = {**reply.answer.headers, "Date": call.date()}
+        return replace(reply, answer=replace(reply.answer, headers=dated))
 
     def truth(self, exchange: str, symbol: str, start_ms: int, stop_ms: int) -> dict[str, Any]:
         """Return what a perfect download of [start, stop) holds now: the minutes that are over.
@@ -89,13 +91,18 @@ class _Call:
         window = self._exchange.dialect.window(self._path, self._query, self._now_ms)
         if window is not None:
             self._scene = self._exchange.scene(window)
-        headers = self._exchange.check_limit(self._path)
+        headers = self._exchange.check_limit(self._path, self._now_ms)
         faults = self._faults = self._venue.faults.hit(self._target())
         answer = _replaced(faults, self._exchange)
         if answer is None:
             answer = self._true_answer(faults)
         wire = [fault for fault in faults if fault.kind in WIRE_KINDS]
         return Reply(replace(answer, headers={**answer.headers, **headers}), wire)
+
+    def date(self) -> str:
+        """Return the exchange's time as a header: as wrong as the stamps of its bars."""
+        shifts = (fault.shift_minutes for fault in self._faults if fault.kind == "clock_shift")
+        return formatdate((self._now_ms + sum(shifts) * MINUTE_MS) / 1000, usegmt=True)
 
     def entry(self, reply: Reply) -> Entry:
         """Describe the request for the journal."""

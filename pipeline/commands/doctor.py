@@ -49,8 +49,11 @@ def _examine() -> Iterator[Finding]:
     yield found
     yield from _guarded("database", lambda: findings.about_database(settings))
     yield from _guarded("dagster", lambda: findings.about_dagster(settings))
-    for provider in universe.providers if universe else ():
-        yield from findings.about_provider(universe, provider) if universe else ()
+    if universe is None:
+        return
+    database = findings.ledger_to_ask(settings)
+    for provider in universe.providers:
+        yield from findings.about_provider(universe, provider, database)
 
 
 def _universe(settings: Settings) -> tuple[Universe | None, Finding]:

@@ -7,17 +7,16 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
+from pipeline.opening import open_listed
 from pipeline.orchestration.api import DagsterApi
 from pipeline.orchestration.state import running
-from pipeline.providers import open_provider
-from pipeline.providers.capabilities import RateLimit
 from pipeline.providers.errors import ProviderError
 from pipeline.providers.protocol import BarProvider
 from pipeline.settings import PREFIX, Settings
-from pipeline.store.database import Database
+from pipeline.store.database import Database, DatabaseError
 from pipeline.universe import Universe
 
 _KEYS = {
@@ -102,6 +101,20 @@ def about_database(settings: Settings) -> Sequence[Finding]:
     return list(_inside(database))
 
 
+def ledger_to_ask(settings: Settings) -> Database | None:
+    """Return the database if it can be used as it is; None otherwise. Nothing is started."""
+    from pipeline.store.migrate import revisions
+
+    database = Database.from_settings(settings)
+    if settings.database_url is None and database.server.status().state != "running":
+        return None
+    try:
+        reached, wanted = revisions(database)
+    except DatabaseError:
+        return None  # `about_database` says why
+    return database if reached == wanted else None
+
+
 def _inside(database: Database) -> Iterator[Finding]:
     from pipeline.store.migrate import revisions
 
@@ -161,28 +174,32 @@ def _of_location(api: DagsterApi, url: str) -> Finding:
     return Finding("dagster", "ok", f"{url}, {len(api.assets())} assets")
 
 
-def about_provider(universe: Universe, provider: str) -> Iterator[Finding]:
-    """Ask a provider for its market list, and look for our symbols in it."""
-    config, specs = universe.providers[provider], universe.listings(provider)
-    limit = config.limits
+def about_provider(
+    universe: Universe, provider: str, database: Database | None
+) -> Iterator[Finding]:
+    """Ask a provider for its market list, and look for our symbols in it.
+
+    Args:
+        universe: The universe.
+        provider: The provider's name in it.
+        database: The ledger, in which the question counts; None if there is none to ask now.
+    """
+    specs = universe.listings(provider)
     try:
-        client = open_provider(
-            provider,
-            client=config.client,
-            exchange=universe.exchange_id(provider),
-            base_url=config.base_url,
-            limit=RateLimit(limit.requests, limit.seconds) if limit else None,
-            asset_classes=sorted({spec.asset_class for spec in specs}) or ["crypto_spot"],
-        )
-        try:
+        with open_listed(universe, provider, database) as client:
             count = len(client.markets())
             unknown = list(_unknown(client, universe, provider))
-        finally:
-            client.close()
+            skew = client.clock_skew or timedelta(0)
     except ProviderError as error:
         yield Finding(provider, "broken", f"{error} ({type(error).__name__})")
         return
     yield Finding(provider, "ok", f"answers; {count} markets, {len(specs)} listings")
+    if abs(skew.total_seconds()) > _SKEW_SECONDS:
+        text = (
+            f"its clock is {skew.total_seconds():+.0f} s from ours; if other providers say so too,"
+            " correct ours (NTP): until then the newest minutes come later, none comes wrong"
+        )
+        yield Finding(f"{provider} clock", "note", text)
     yield from unknown
 
 

@@ -131,16 +131,17 @@ def _heal(
     """Return how many given-up ranges were taken up again, and what was done at each provider."""
     from pipeline.commands.ledger import connect
     from pipeline.opening import open_listed
+    from pipeline.store.database import Database
     from pipeline.store.failures import retry_given_up
 
-    healed = []
+    healed, database = [], Database.from_settings(scope.settings)
     with connect(scope.settings) as connection, _progress(quiet=quiet or dry) as show:
         now = datetime.now(UTC)
         retried = retry_given_up(connection, now, scope.provider, scope.listing) if retry else 0
         if not dry:
             connection.commit()
         for name in scope.providers():
-            with open_listed(scope.universe, name) as client:
+            with open_listed(scope.universe, name, database) as client:
                 healed.append(_heal_one(scope, connection, client, requests, show, dry=dry))
         # A dry run looks at what would be due, and changes nothing.
         connection.rollback()

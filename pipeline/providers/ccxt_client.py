@@ -20,12 +20,12 @@ import pyarrow.compute as pc
 from pipeline.intervals import Interval, floor_minute
 from pipeline.providers import first_trade
 from pipeline.providers.capabilities import RateLimit, capabilities_for
-from pipeline.providers.ccxt_errors import translate
 from pipeline.providers.ccxt_markets import ASSET_CLASSES, MarketList, to_market
 from pipeline.providers.ccxt_rows import EXTRA_CELLS, Row, to_bars
-from pipeline.providers.ccxt_session import Watch, open_exchange, raw_candles
-from pipeline.providers.errors import MalformedAnswer, ProviderError, Unsupported
-from pipeline.providers.limiter import RateLimiter
+from pipeline.providers.ccxt_session import open_exchange, raw_candles
+from pipeline.providers.ccxt_watch import Watch
+from pipeline.providers.errors import MalformedAnswer, Unsupported
+from pipeline.providers.limiter import Limiter
 from pipeline.providers.protocol import FirstTrade, Market
 from pipeline.settling import Settling
 
@@ -64,7 +64,7 @@ class CcxtProvider:
     Args:
         name: The provider's name in the universe.
         options: The configuration.
-        limiter: Shared by everything that sends to the exchange; one of its own if None.
+        limiter: Shared by everything that sends to the exchange.
         clock: The present, an aware UTC datetime.
 
     Raises:
@@ -77,7 +77,7 @@ class CcxtProvider:
         name: str,
         options: CcxtOptions,
         *,
-        limiter: RateLimiter | None = None,
+        limiter: Limiter,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.name = name
@@ -91,8 +91,13 @@ class CcxtProvider:
         if unknown := self._asset_classes - set(ASSET_CLASSES.values()):
             raise Unsupported(name, f"ccxt serves no {', '.join(sorted(unknown))}")
         self._clock = clock
-        self._limiter = limiter or RateLimiter(self.capabilities.limit)
-        self._watch = Watch(name, self.capabilities, self._limiter)
+        self._watch = Watch(
+            name,
+            self.capabilities,
+            limiter,
+            published=capabilities_for(options.exchange).limit,
+            clock=clock,
+        )
         self._exchange = open_exchange(
             options.exchange,
             self._watch,
@@ -109,9 +114,9 @@ class CcxtProvider:
         return self._watch.requests_sent
 
     @property
-    def limiter(self) -> RateLimiter:
-        """What holds requests back; its `paused_for()` says how long the provider wants peace."""
-        return self._limiter
+    def clock_skew(self) -> timedelta | None:
+        """How far the exchange's clock is ahead of ours, by its latest answer that said so."""
+        return self._watch.clock_skew
 
     def markets(self) -> Sequence[Market]:
         """Return the markets of the configured asset classes, as listed when first asked for.
@@ -165,7 +170,8 @@ class CcxtProvider:
 
         Raises:
             ProviderError: There is no answer to this question. That the API's reach has moved past
-                the start of the window is a `MalformedAnswer`: plan again.
+                the start of the window, or that its clock has not reached the end, is a
+                `MalformedAnswer`: plan again.
             ValueError: The window is empty or too long.
         """
         longest = self.capabilities.bars_per_request
@@ -173,6 +179,7 @@ class CcxtProvider:
             raise ValueError(f"window {window} has not between 1 and {longest} minutes")
         bars = self._ask(self._market(symbol, asset_class), "1m", window, window.minutes)
         self._check_reach(bars, window)
+        self._check_over(window)
         return self._cut(bars, window)
 
     def close(self) -> None:
@@ -192,18 +199,13 @@ class CcxtProvider:
             return parsed
 
         with self._watch.exchanging(self.capabilities.request_weight) as exchanged:
-            try:
-                returned = self._exchange.fetch_ohlcv(
-                    market["symbol"], timeframe, start_ms, limit, params
-                )
-                rows = raw_candles(self._exchange, exchanged, returned)
-                if exchanged.rows is None:
-                    return to_bars(rows, list)
-                return to_bars(rows, parse_row, EXTRA_CELLS.get(self._exchange.id))
-            except ProviderError:
-                raise
-            except Exception as error:
-                raise translate(self.name, error) from error
+            returned = self._exchange.fetch_ohlcv(
+                market["symbol"], timeframe, start_ms, limit, params
+            )
+            rows = raw_candles(self._exchange, exchanged, returned)
+            if exchanged.rows is None:
+                return to_bars(rows, list)
+            return to_bars(rows, parse_row, EXTRA_CELLS.get(self._exchange.id))
 
     def _cut(self, bars: pa.Table, window: Interval) -> pa.Table:
         """Cut off what lies after the window, where the API cannot be told its end.
@@ -232,6 +234,17 @@ class CcxtProvider:
                 f"asked for {window}, but its history begins at {first:%Y-%m-%d %H:%M} now",
             )
 
+    def _check_over(self, window: Interval) -> None:
+        """Refuse an answer about minutes that the exchange, by its own clock, had not finished."""
+        skew = self._watch.clock_skew or timedelta(0)
+        if skew < timedelta(0) and window.end > self._clock() + skew:
+            raise MalformedAnswer(
+                self.name,
+                f"asked for {window}, which is not over by its clock: that is"
+                f" {-skew.total_seconds():.0f} s behind ours",
+                "compare the clocks of this machine and of the provider",
+            )
+
     def _market(self, symbol: str, asset_class: str) -> dict[str, Any]:
         if asset_class not in self._asset_classes:
             opened = ", ".join(sorted(self._asset_classes))
@@ -246,12 +259,7 @@ class CcxtProvider:
 
     def _load_markets(self) -> MarketList:
         with self._watch.exchanging(self.capabilities.list_weight) as exchanged:
-            try:
-                listed = MarketList(self.name, self._exchange.load_markets(reload=True).values())
-            except ProviderError:
-                raise
-            except Exception as error:
-                raise translate(self.name, error) from error
+            listed = MarketList(self.name, self._exchange.load_markets(reload=True).values())
         # ccxt swallows some errors (Coinbase's second list): a list with a hole would make markets
         # unknown.
         for failure in exchanged.failures:

@@ -9,8 +9,7 @@ it are looked at.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -27,6 +26,7 @@ from pipeline.providers.errors import (
     UnknownSymbol,
     Unsupported,
 )
+from pipeline.providers.headers import parse_date, parse_retry_after
 
 _LONGEST_MESSAGE: Final = 200
 _TEAPOT: Final = 418  # Binance: banned for going on after 429
@@ -67,29 +67,16 @@ def translate(provider: str, error: Exception) -> ProviderError:
     response = _response_below(error)
     kind = _kind(error, None if response is None else response.status_code)
     if kind is RateLimited:
-        header = None if response is None else response.headers.get("Retry-After")
-        return RateLimited(provider, what, retry_after=parse_retry_after(header))
+        return _refusal(provider, what, response)
     return kind(provider, what, _FIXES.get(kind, ""))
 
 
-def parse_retry_after(header: str | None) -> timedelta | None:
-    """Read a Retry-After header, seconds or an HTTP date; None if it is missing or says nothing.
-
-    A date that has passed is no wait at all; fractions are rounded up to a second.
-    """
-    if header is None:
-        return None
-    text = header.strip()
-    try:
-        if text.replace(".", "", 1).isdigit():
-            return timedelta(seconds=-(-float(text) // 1))
-        moment = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    seconds = (moment - datetime.now(UTC)).total_seconds()
-    return timedelta(seconds=max(0.0, -(-seconds // 1)))
+def _refusal(provider: str, what: str, response: Any) -> RateLimited:  # noqa: ANN401
+    if response is None:
+        return RateLimited(provider, what)
+    now = parse_date(response.headers.get("Date")) or datetime.now(UTC)
+    wait = parse_retry_after(response.headers.get("Retry-After"), now)
+    return RateLimited(provider, what, retry_after=wait, ban=response.status_code == _TEAPOT)
 
 
 def _kind(error: Exception, status: int | None) -> type[ProviderError]:

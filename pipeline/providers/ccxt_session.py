@@ -8,23 +8,18 @@ the exchange and not from ccxt.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import timedelta
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from requests.adapters import HTTPAdapter
 
-from pipeline.providers.ccxt_errors import translate
-from pipeline.providers.errors import MalformedAnswer, ProviderError, RateLimited, Unsupported
-from pipeline.providers.limiter import PausedError, RateLimiter, Send
+from pipeline.providers.ccxt_watch import Exchanged, Watch
+from pipeline.providers.errors import MalformedAnswer, Unsupported
 
 if TYPE_CHECKING:
-    from pipeline.providers.capabilities import Capabilities
     from pipeline.providers.ccxt_rows import Row
+    from pipeline.providers.headers import Headers
 
     class _Exchange:
         """The part of ccxt's untyped `Exchange` that is overridden here."""
@@ -32,7 +27,9 @@ if TYPE_CHECKING:
         def fetch(self, *args: object, **kwargs: object) -> object:
             raise NotImplementedError
 
-        def on_rest_response(self, *args: object) -> str:
+        def on_rest_response(
+            self, code: int, reason: str, url: str, method: str, headers: Headers, *args: object
+        ) -> str:
             raise NotImplementedError
 
         def parse_json(self, http_response: str) -> object:
@@ -43,13 +40,7 @@ if TYPE_CHECKING:
 else:
     _Exchange = object
 
-_DECODING: Final = threading.Lock()
-"""Threads wait for the network together, but read answers one after another: eight that fought for
-the interpreter read half as many rows a second as one."""
-
 _DEPTH: Final = 4
-_SHORTEST_PAUSE: Final = timedelta(seconds=1)
-"""Kept even after "Retry-After: 0": everybody who asks again at once is refused again."""
 
 _BUILDS_ROWS: Final = frozenset({"btcturk", "coinbaseinternational", "deribit", "mexc"})
 """Exchanges that send columns, of which ccxt makes rows: no list of rows is in their answers."""
@@ -62,110 +53,6 @@ _TYPE_NAMES: Final[Mapping[str, frozenset[str]]] = {
 """The words in ccxt's `options.fetchMarkets.types` for the lists that hold a type of market."""
 
 
-@dataclass(slots=True)
-class Exchanged:
-    """What was sent and what came back while one of ccxt's methods ran in one thread.
-
-    Attributes:
-        weight: What each request costs against the limit.
-        answers: The decoded JSON of every answer.
-        rows: The candles ccxt was about to parse; None when it did not get that far.
-        failures: Errors met on the way, also those that ccxt swallowed.
-        decoding: Whether this thread is the one that reads an answer.
-        send: The latest request, as the limiter knows it.
-    """
-
-    weight: int = 1
-    answers: list[object] = field(default_factory=list)
-    rows: list[Any] | None = None
-    failures: list[ProviderError] = field(default_factory=list)
-    decoding: bool = False
-    send: Send | None = None
-
-
-class Watch:
-    """What the threads of one client share, the limiter and the count, and what each exchanges."""
-
-    def __init__(self, provider: str, capabilities: Capabilities, limiter: RateLimiter) -> None:
-        self.provider = provider
-        self.capabilities = capabilities
-        self.limiter = limiter
-        self.requests_sent = 0
-        self._count = threading.Lock()
-        self._local = threading.local()
-
-    @property
-    def current(self) -> Exchanged:
-        """What this thread is exchanging."""
-        exchanged: Exchanged = self._local.exchanged
-        return exchanged
-
-    @contextmanager
-    def exchanging(self, weight: int) -> Iterator[Exchanged]:
-        """Keep what this thread sends and receives meanwhile; `weight` is what a request costs."""
-        exchanged = self._local.exchanged = Exchanged(weight)
-        try:
-            yield exchanged
-        finally:
-            self._let_others_decode()
-
-    def received(self) -> None:
-        """Note that the answer to this thread's request is there, or will not come."""
-        send = self.current.send
-        if send is not None and not send.answered:
-            self.limiter.answered(send)
-
-    def decode_alone(self) -> None:
-        """Wait until no other thread reads an answer; holds until the next request or the end."""
-        if not self.current.decoding:
-            _DECODING.acquire()
-            self.current.decoding = True
-
-    def _let_others_decode(self) -> None:
-        if self.current.decoding:
-            self.current.decoding = False
-            _DECODING.release()
-
-    def send(self, request: Callable[[], object]) -> object:
-        """Wait for the limit, count and send one request.
-
-        Raises:
-            ProviderError: Whatever went wrong, translated. A refusal pauses everybody first.
-        """
-        try:
-            return self._send(request)
-        except ProviderError as error:
-            self.current.failures.append(error)
-            if isinstance(error, RateLimited):
-                self.limiter.pause(self._pause_after(error))
-            raise
-
-    def _send(self, request: Callable[[], object]) -> object:
-        self._let_others_decode()
-        try:
-            send = self.limiter.acquire(self.current.weight)
-        except PausedError as paused:
-            what = f"still {paused}"
-            raise RateLimited(self.provider, what, retry_after=paused.remaining) from None
-        with self._count:
-            self.requests_sent += 1
-        self.current.send = send
-        try:
-            answer = request()
-        except Exception as error:
-            raise translate(self.provider, error) from error
-        finally:
-            self.received()
-        if not isinstance(answer, dict | list):
-            raise MalformedAnswer(self.provider, "the body is not whole JSON")
-        return answer
-
-    def _pause_after(self, refusal: RateLimited) -> timedelta:
-        if refusal.retry_after is None:
-            return self.capabilities.refusal_pause
-        return max(refusal.retry_after, _SHORTEST_PAUSE)
-
-
 class Watched(_Exchange):
     """Put before a ccxt exchange class in a class's bases, it shows a `Watch` what goes on."""
 
@@ -175,11 +62,13 @@ class Watched(_Exchange):
         """Send one HTTP request (ccxt's one way out), in its turn."""
         return self.watch.send(lambda: super(Watched, self).fetch(*args, **kwargs))
 
-    def on_rest_response(self, *args: object) -> str:
+    def on_rest_response(
+        self, code: int, reason: str, url: str, method: str, headers: Headers, *args: object
+    ) -> str:
         """Take an answer, in its turn; ccxt calls this once the body is there."""
-        self.watch.received()
+        self.watch.received(headers)
         self.watch.decode_alone()
-        body: str = super().on_rest_response(*args)
+        body: str = super().on_rest_response(code, reason, url, method, headers, *args)
         return body
 
     def parse_json(self, http_response: str) -> object:

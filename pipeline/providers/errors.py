@@ -49,13 +49,21 @@ class RateLimited(TransientError):
 
     Args:
         retry_after: How long the provider asks everybody to wait; None when it does not say.
+        ban: Whether it shuts us out because we did not stop, and does not only slow us down.
     """
 
     def __init__(
-        self, provider: str, what: str, *, retry_after: timedelta | None = None, fix: str = ""
+        self,
+        provider: str,
+        what: str,
+        *,
+        retry_after: timedelta | None = None,
+        ban: bool = False,
+        fix: str = "",
     ) -> None:
         super().__init__(provider, what, fix)
         self.retry_after = retry_after
+        self.ban = ban
 
 
 class PermanentError(ProviderError):

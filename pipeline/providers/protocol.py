@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import pyarrow as pa
@@ -59,6 +59,14 @@ class BarProvider(Protocol):
     @property
     def requests_sent(self) -> int:
         """How many HTTP requests this client has sent so far."""
+        ...
+
+    @property
+    def clock_skew(self) -> timedelta | None:
+        """How far the provider's clock is ahead of ours, by its latest answer that said so.
+
+        Zero when the difference is too small to be sure of; None while nothing is known.
+        """
         ...
 
     def markets(self) -> Sequence[Market]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from pipeline.providers.capabilities import RateLimit, capabilities_for
+from pipeline.providers.capabilities import RateLimit
 from pipeline.providers.errors import Unsupported
-from pipeline.providers.limiter import shared_limiter
+from pipeline.providers.limiter import Limiter
 from pipeline.providers.protocol import BarProvider
 from pipeline.settling import Settling
 
@@ -15,6 +15,7 @@ def open_provider(
     name: str,
     *,
     client: str,
+    limiter: Limiter,
     exchange: str | None = None,
     base_url: str | None = None,
     limit: RateLimit | None = None,
@@ -24,11 +25,10 @@ def open_provider(
 ) -> BarProvider:
     """Return a client for a configured provider. Nothing is sent yet.
 
-    All clients that this process opens under one name share one rate limiter.
-
     Args:
         name: The provider's name in the universe.
         client: The kind of client: `ccxt`.
+        limiter: Keeps the provider's limit, for all who ask it.
         exchange: ccxt's id of the exchange; the name if None.
         base_url: Replaces scheme and host of the provider's addresses.
         limit: Replaces the provider's rate limit.
@@ -54,8 +54,4 @@ def open_provider(
         settling=settling,
         asset_classes=asset_classes,
     )
-    try:
-        capabilities = capabilities_for(options.exchange, limit, bars_per_request)
-    except ValueError as error:
-        raise Unsupported(name, str(error)) from None
-    return CcxtProvider(name, options, limiter=shared_limiter(name, capabilities.limit))
+    return CcxtProvider(name, options, limiter=limiter)

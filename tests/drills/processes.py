@@ -26,6 +26,7 @@ from pipeline.providers.capabilities import RateLimit
 from pipeline.providers.ccxt_client import CcxtOptions, CcxtProvider
 from pipeline.store import session
 from pipeline.store.database import Database, DatabaseError
+from pipeline.store.limits import LedgerLimiter
 from pipeline.store.server import EmbeddedServer
 from tests.drills.worlds import PAGE, PROVIDER, World, listing
 from tests.making import at
@@ -35,8 +36,8 @@ KILLED = -9
 LATER = at("2024-05-01")
 PATIENCE = 60.0
 
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(
+context = multiprocessing.get_context("forkserver")
+context.set_forkserver_preload(
     ["ccxt", "pandera.pandas", "pipeline.definitions", "pipeline.providers.ccxt_client"]
 )
 
@@ -100,10 +101,15 @@ def _download(job: Job) -> bool:
         timeout_seconds=5.0,
     )
     patience = Patience(attempts=2, first_wait=timedelta(milliseconds=1))
-    provider = CcxtProvider(PROVIDER, options)
-    with downloading.Downloader(
-        job.database, provider, patience=patience, now=lambda: job.now
-    ) as downloader:
+    with (
+        LedgerLimiter(job.database, PROVIDER) as limiter,
+        downloading.Downloader(
+            job.database,
+            CcxtProvider(PROVIDER, options, limiter=limiter),
+            patience=patience,
+            now=lambda: job.now,
+        ) as downloader,
+    ):
         reports = []
         known = {key: listing(job.database, key) for key in job.world.keys}
         for cell in job.world.cells():
@@ -116,7 +122,7 @@ def _download(job: Job) -> bool:
 @contextmanager
 def started(job: Job, work: Callable[[Job], None] = download) -> Iterator[BaseProcess]:
     """Start a process for a job; it does not outlive the block."""
-    process = _context.Process(target=_in_environment, args=(work, job), daemon=True)
+    process = context.Process(target=_in_environment, args=(work, job), daemon=True)
     process.start()
     try:
         yield process

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,6 +22,7 @@ from pipeline.providers.capabilities import RateLimit
 from pipeline.providers.ccxt_client import CcxtOptions, CcxtProvider
 from pipeline.store.coverage import CoverageRow, coverage
 from pipeline.store.database import Database
+from pipeline.store.limits import LedgerLimiter
 from pipeline.store.listings import listings, sync_universe
 from pipeline.store.ranges import from_multirange
 from pipeline.universe import Universe
@@ -77,12 +79,12 @@ class Drill:
             limit=RateLimit(1000, 1.0),
             timeout_seconds=1.5,
         )
-        provider = CcxtProvider(self.exchange, options)
-        try:
-            with Downloader(self.database, provider, patience=patience, now=now) as downloader:
-                return downloader.download(self._current(), DAY.start.date(), again=again)
-        finally:
-            provider.close()
+        with (
+            LedgerLimiter(self.database, self.exchange) as limiter,
+            closing(CcxtProvider(self.exchange, options, limiter=limiter)) as provider,
+            Downloader(self.database, provider, patience=patience, now=now) as downloader,
+        ):
+            return downloader.download(self._current(), DAY.start.date(), again=again)
 
     def truth(self) -> dict[datetime, tuple[float, ...]]:
         """Return the true bars of the day: time to open, high, low, close and volume."""

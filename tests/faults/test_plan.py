@@ -15,6 +15,7 @@ from pipeline.intervals import Interval
 from pipeline.plan import TRADED, Plan, _runs, plan
 from pipeline.providers.capabilities import Capabilities, RateLimit, capabilities_for
 from pipeline.providers.ccxt_client import CcxtOptions, CcxtProvider
+from pipeline.providers.limiter import Unlimited
 from pipeline.store.cells import Cell, open_cells
 from pipeline.store.database import Database
 from pipeline.store.listings import listings, sync_universe
@@ -57,6 +58,7 @@ class World:
                 base_url=f"{self.venue.url}/{self.exchange}",
                 limit=LIMIT,
             ),
+            limiter=Unlimited(),
             clock=lambda: now,
         )
         bars = 0

@@ -13,6 +13,7 @@ from pipeline.download import Downloader, MonthReport
 from pipeline.intervals import Interval
 from pipeline.providers.capabilities import RateLimit
 from pipeline.providers.ccxt_client import CcxtOptions, CcxtProvider
+from pipeline.providers.limiter import Unlimited
 from pipeline.store.database import Database
 from pipeline.store.listings import listings, sync_universe
 from pipeline.universe import Universe
@@ -72,7 +73,7 @@ def fill(
     options = CcxtOptions(
         exchange=PROVIDER, base_url=f"{venue.url}/{PROVIDER}", limit=RateLimit(1000, 1.0)
     )
-    provider = CcxtProvider(PROVIDER, options)
+    provider = CcxtProvider(PROVIDER, options, limiter=Unlimited())
     lives = {one.key: one.life for one in recordings}
     reports = []
     try:

@@ -9,16 +9,17 @@ import ccxt
 import pytest
 
 from pipeline.providers.capabilities import CCXT_CAPABILITIES, RateLimit, capabilities_for
-from pipeline.providers.ccxt_session import Exchanged, Watch, open_exchange, raw_candles
+from pipeline.providers.ccxt_session import open_exchange, raw_candles
+from pipeline.providers.ccxt_watch import Exchanged, Watch
 from pipeline.providers.errors import MalformedAnswer
-from pipeline.providers.limiter import RateLimiter
+from pipeline.providers.limiter import Unlimited
 
 BASE = "http://127.0.0.1:9/mirror"
 
 
 def _opened(name: str, types: tuple[str, ...] = ("spot",)) -> Any:
     capabilities = capabilities_for(name)
-    watch = Watch(name, capabilities, RateLimiter(capabilities.limit))
+    watch = Watch(name, capabilities, Unlimited())
     return open_exchange(name, watch, base_url=BASE + "/", timeout_seconds=1.0, types=types)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
+from datetime import timedelta
 
 import ccxt
 import pytest
 import requests
 
-from pipeline.providers.ccxt_errors import parse_retry_after, translate
+from pipeline.providers.ccxt_errors import translate
 from pipeline.providers.errors import (
     AuthenticationFailed,
     MalformedAnswer,
@@ -98,20 +97,3 @@ def test_messages_hold_no_whole_bodies() -> None:
     message = str(translate("somebody", ccxt.ExchangeError("<html>\n" * 1000)))
     assert len(message) < 250
     assert "\n" not in message
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [("7", 7), (" 7 ", 7), ("0", 0), ("1.2", 2), ("soon", None), ("-5", None), (None, None)],
-)
-def test_retry_after_is_read_to_the_second(header: str | None, seconds: int | None) -> None:
-    expected = None if seconds is None else timedelta(seconds=seconds)
-    assert parse_retry_after(header) == expected
-
-
-def test_retry_after_may_be_a_date() -> None:
-    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
-    wait = parse_retry_after(soon)
-    assert wait is not None
-    assert timedelta(seconds=87) <= wait <= timedelta(seconds=91)
-    assert parse_retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == timedelta(0)

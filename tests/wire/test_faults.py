@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pyarrow.compute as pc
 import pytest
 
@@ -44,7 +42,6 @@ def test_a_broken_answer_is_an_error_that_may_be_asked_again(
     assert len(str(caught.value)) < 400
     # Whoever walks down the causes must come to an end.
     assert caught.value.__cause__ is not caught.value
-    provider.limiter.pause(timedelta(0))
     if kind not in {"rate_limit", "ban"}:
         again = provider.fetch_bars(spelled(exchange), "crypto_spot", recent(100))
         assert plain(again).equals(truth(venue, exchange, spelled(exchange), recent(100)))
@@ -56,52 +53,6 @@ def test_no_answer_in_time_is_a_timeout(exchange: str, opened: Opener, venue: Ve
     venue.post_fault("timeout", times=1, seconds=1.0)
     with pytest.raises(RequestTimedOut):
         provider.fetch_bars(spelled(exchange), "crypto_spot", recent(100))
-
-
-@pytest.mark.parametrize("kind", ["rate_limit", "ban"])
-def test_the_wait_that_a_refusal_asks_for_is_told_and_kept_by_everybody(
-    kind: str, opened: Opener, venue: VenueProcess
-) -> None:
-    provider = opened("binance")
-    venue.post_fault(kind, times=1, retry_after=7)
-    with pytest.raises(RateLimited) as caught:
-        provider.fetch_bars("BTC-USDT", "crypto_spot", recent(100))
-    assert caught.value.retry_after == timedelta(seconds=7)
-    assert timedelta(seconds=6) < provider.limiter.paused_for() <= timedelta(seconds=7)
-
-
-def test_a_refusal_that_asks_for_no_wait_is_given_a_second(
-    opened: Opener, venue: VenueProcess
-) -> None:
-    provider = opened("binance")
-    venue.post_fault("rate_limit", times=1, retry_after=0)
-    with pytest.raises(RateLimited):
-        provider.fetch_bars("BTC-USDT", "crypto_spot", recent(100))
-    assert timedelta(0) < provider.limiter.paused_for() <= timedelta(seconds=1)
-
-
-def test_a_refusal_that_names_no_wait_pauses_for_the_tables(
-    opened: Opener, venue: VenueProcess
-) -> None:
-    provider = opened("bitfinex")
-    venue.post_fault("rate_limit", times=1)
-    with pytest.raises(RateLimited) as caught:
-        provider.fetch_bars("BTC-USD", "crypto_spot", recent(100))
-    assert caught.value.retry_after is None
-    assert timedelta(seconds=59) < provider.limiter.paused_for() <= timedelta(seconds=60)
-
-
-def test_a_long_ban_is_told_at_once_and_nothing_more_is_sent(
-    opened: Opener, venue: VenueProcess
-) -> None:
-    provider = opened("binance")
-    venue.post_fault("ban", times=1, retry_after=7200)
-    for _ in range(3):
-        with pytest.raises(RateLimited) as caught:
-            provider.fetch_bars("BTC-USDT", "crypto_spot", recent(100))
-        assert caught.value.retry_after is not None
-        assert caught.value.retry_after > timedelta(minutes=119)
-    assert venue.requests()["total"] == provider.requests_sent - 1 == 1
 
 
 @pytest.mark.parametrize("kind", ["not_json", "truncated_json", "empty_object", "server_error"])

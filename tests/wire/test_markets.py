@@ -9,9 +9,9 @@ import pytest
 
 from pipeline.intervals import Interval
 from pipeline.providers import open_provider
-from pipeline.providers.capabilities import RateLimit
 from pipeline.providers.errors import UnknownSymbol, Unsupported
-from tests.wire.conftest import EXCHANGES, LISTED, UNHURRIED, Opener, recent, spelled, truth
+from pipeline.providers.limiter import Unlimited
+from tests.wire.conftest import EXCHANGES, LISTED, Opener, recent, spelled, truth
 from venue import VenueProcess
 
 
@@ -100,44 +100,12 @@ def test_requests_are_counted_exactly_under_threads(opened: Opener, venue: Venue
     assert sum(rows) == len(truth(venue, "coinbase", "BTC-USD", recent(3000)))
 
 
-def test_many_threads_stay_within_the_venues_own_strict_limit() -> None:
-    market = {"BTC-USD": {"listed_at": LISTED.isoformat()}}
-    config = {"exchanges": {"coinbase": {"markets": market}}}  # ten a second, as published
-    with VenueProcess(config) as venue:
-        provider = open_provider(
-            "strict", client="ccxt", exchange="coinbase", base_url=f"{venue.url}/coinbase"
-        )
-        start = datetime(2024, 5, 1, tzinfo=UTC)
-        windows = list(Interval(start, datetime(2024, 5, 2, tzinfo=UTC)).split(48))
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda w: provider.fetch_bars("BTC-USD", "crypto_spot", w), windows))
-        counts = venue.requests()
-        provider.close()
-    assert counts["total"] == provider.requests_sent == 32
-    assert {request["status"] for request in counts["requests"]} == {200}
-
-
-def test_clients_opened_under_one_name_share_their_limit(venue: VenueProcess) -> None:
-    url = f"{venue.url}/bitfinex"
-    one, two = (
-        open_provider("shared", client="ccxt", exchange="bitfinex", base_url=url, limit=UNHURRIED)
-        for _ in range(2)
-    )
-    other = open_provider(
-        "shared", client="ccxt", exchange="bitfinex", base_url=url, limit=RateLimit(1, 1.0)
-    )
-    assert vars(one)["_limiter"] is vars(two)["_limiter"]
-    assert vars(one)["_limiter"] is not vars(other)["_limiter"]
-    for provider in (one, two, other):
-        provider.close()
-
-
 def test_what_cannot_be_served_is_said_when_it_is_opened() -> None:
     with pytest.raises(Unsupported, match="no client"):
-        open_provider("x", client="carrier pigeon")
+        open_provider("x", client="carrier pigeon", limiter=Unlimited())
     with pytest.raises(Unsupported, match="no exchange 'nowhere'"):
-        open_provider("nowhere", client="ccxt")
+        open_provider("nowhere", client="ccxt", limiter=Unlimited())
     with pytest.raises(Unsupported, match="1-minute"):
-        open_provider("coinmate", client="ccxt")
+        open_provider("coinmate", client="ccxt", limiter=Unlimited())
     with pytest.raises(Unsupported, match="equity"):
-        open_provider("kraken", client="ccxt", asset_classes=["equity"])
+        open_provider("kraken", client="ccxt", limiter=Unlimited(), asset_classes=["equity"])

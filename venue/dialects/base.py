@@ -117,7 +117,7 @@ class Dialect(ABC):
         return 1
 
     def usage_headers(self, used: float) -> Mapping[str, str]:
-        """Return the headers that tell a client how much of the budget it has used."""
+        """Return the headers that tell what an address has used since the minute began."""
         del used
         return {}
 

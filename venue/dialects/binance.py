@@ -71,7 +71,7 @@ class Binance(Dialect):
         return _WEIGHTS.get(path.rpartition("/")[2], 1)
 
     def usage_headers(self, used: float) -> Mapping[str, str]:
-        """Show the weight of the last minute."""
+        """Show the weight of the running minute of the clock."""
         return {"X-MBX-USED-WEIGHT": str(int(used)), "X-MBX-USED-WEIGHT-1M": str(int(used))}
 
     def window(self, path: str, query: Mapping[str, str], now_ms: int) -> Window | None:

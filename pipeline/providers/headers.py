@@ -1,0 +1,131 @@
+"""What the headers of an answer say, whoever sent them: the time, the wait, the use of the limit.
+
+What belongs here: reading. Not here: what is done with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+from pipeline.providers.capabilities import RateLimit
+from pipeline.providers.limiter import Usage
+
+Headers = Mapping[str, str]
+"""Must find names in any case, as those of `requests` do."""
+
+_SURE: Final = timedelta(seconds=2)
+"""The Date header counts whole seconds, and an answer travels: less is no difference of clocks."""
+_EPOCH_SECONDS: Final = 10**9
+_EPOCH_MILLISECONDS: Final = 10**12
+
+
+@dataclass(frozen=True, slots=True)
+class _Dialect:
+    """Where a family of providers says how much of a limit is left; `reset` may be absent."""
+
+    limit: str
+    remaining: str
+    reset: str
+    milliseconds: bool = False
+
+
+_DIALECTS: Final = (
+    # Alpaca, and many others
+    _Dialect("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"),
+    # KuCoin
+    _Dialect(
+        "gw-ratelimit-limit", "gw-ratelimit-remaining", "gw-ratelimit-reset", milliseconds=True
+    ),
+    # Bybit
+    _Dialect("x-bapi-limit", "x-bapi-limit-status", "x-bapi-limit-reset-timestamp"),
+)
+_USED_BY_CLOCK_MINUTE: Final = "x-mbx-used-weight-1m"  # Binance
+
+
+def parse_date(header: str | None) -> datetime | None:
+    """Read an HTTP date as UTC; None if it is missing or is none."""
+    try:
+        moment = parsedate_to_datetime(header) if header else None
+    except (ValueError, OverflowError):
+        return None
+    return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment
+
+
+def parse_retry_after(header: str | None, now: datetime) -> timedelta | None:
+    """Read a Retry-After header, seconds or an HTTP date; None if it is missing or says nothing.
+
+    A date that has passed is no wait at all; fractions are rounded up to a second.
+
+    Args:
+        header: The header's text.
+        now: The present by the clock of who sent it.
+    """
+    text = (header or "").strip()
+    if text.replace(".", "", 1).isdigit():
+        return timedelta(seconds=-(-float(text) // 1))
+    moment = parse_date(text)
+    if moment is None:
+        return None
+    return timedelta(seconds=max(0.0, -(-(moment - now).total_seconds() // 1)))
+
+
+def read_clock_skew(headers: Headers, received: datetime, took: timedelta) -> timedelta | None:
+    """Return how far the sender's clock is ahead of ours; zero when that is not sure.
+
+    Args:
+        headers: The headers of an answer.
+        received: When it came, by our clock.
+        took: Time from the question to the answer. After a long one nobody knows when it was made.
+
+    Returns:
+        None when there is no date, or it says little: after a long wait, or of a cached copy.
+    """
+    date = parse_date(headers.get("Date"))
+    if date is None or took > _SURE or headers.get("Age", "0").strip() != "0":
+        return None
+    skew = date + timedelta(seconds=0.5) - (received - took / 2)
+    return skew if abs(skew) > _SURE else timedelta(0)
+
+
+def read_usage(headers: Headers, limit: RateLimit, published: RateLimit) -> Usage | None:
+    """Return what an answer says of the use of a limit by everybody; None if it says nothing.
+
+    Args:
+        headers: The headers of an answer.
+        limit: The limit that we keep.
+        published: The limit that the provider publishes, for those that tell only what was used.
+    """
+    if (used := _number(headers, _USED_BY_CLOCK_MINUTE)) is not None:
+        date = parse_date(headers.get("Date"))
+        running = timedelta(seconds=date.second) if date else timedelta(seconds=limit.seconds)
+        return Usage(int(used), max(0, published.requests - limit.requests), running)
+    for dialect in _DIALECTS:
+        allowed, left = _number(headers, dialect.limit), _number(headers, dialect.remaining)
+        if allowed is not None and left is not None:
+            spare = max(0, int(allowed) - limit.requests)
+            return Usage(int(allowed - left), spare, _running(headers, dialect, limit))
+    return None
+
+
+def _running(headers: Headers, dialect: _Dialect, limit: RateLimit) -> timedelta:
+    """Return for how long a provider has been counting that tells when it begins anew."""
+    whole = timedelta(seconds=limit.seconds)
+    reset, date = _number(headers, dialect.reset), parse_date(headers.get("Date"))
+    if reset is None:
+        return whole
+    if reset >= _EPOCH_SECONDS:
+        if date is None:
+            return whole
+        reset = reset / (1000 if reset >= _EPOCH_MILLISECONDS else 1) - date.timestamp()
+    elif dialect.milliseconds:
+        reset /= 1000
+    return min(whole, max(timedelta(0), whole - timedelta(seconds=reset)))
+
+
+def _number(headers: Headers, name: str) -> float | None:
+    text = headers.get(name, "").strip()
+    return float(text) if text.replace(".", "", 1).isdigit() else None
