@@ -81,6 +81,21 @@ def shared_database(server: EmbeddedServer, migrated_template: str) -> Iterator[
         yield database
 
 
+@pytest.fixture(scope="module")
+def own_server() -> Iterator[EmbeddedServer]:
+    """A server that no other test uses, with a migrated ledger."""
+    folder = Path(tempfile.mkdtemp(prefix="ml-"))
+    folder.chmod(0o755)
+    server = EmbeddedServer(folder / "pg", settings={"fsync": "off"})
+    try:
+        server.start()
+        migrate(Database(server))
+        yield server
+    finally:
+        server.stop("immediate")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @pytest.fixture(scope="session")
 def venue_process() -> Iterator[VenueProcess]:
     """The venue with its default markets, shared; use `venue`, which gives it clean."""
