@@ -37,7 +37,7 @@ memory."""
 CHUNK_AGE = timedelta(seconds=5)
 """... or once its first answer is so old. A killed process loses no more than one chunk."""
 _LARGEST_SKEW = timedelta(days=2)
-"""A month that ended longer ago is over by any clock."""
+"""What ended longer ago is over by any clock; and no answer is taken about what is not over."""
 
 
 @dataclass(slots=True)
@@ -163,9 +163,9 @@ class Downloader:
         """
         started, sent = time.monotonic(), self._provider.requests_sent
         report = MonthReport(listing, month.replace(day=1))
-        if listing.in_universe and (reachable := self._prepare(report)):
+        if listing.in_universe:
             rules = Rules(self._now(), self._capabilities.settling, only_due=only_due, again=again)
-            self._ask(report, self._windows(report.listing, reachable, rules), at_most)
+            self._ask(report, self._questions(report, rules), at_most)
         report.requests = self._provider.requests_sent - sent
         report.seconds = time.monotonic() - started
         return report
@@ -187,6 +187,14 @@ class Downloader:
         )
         return {Cell(keys[number], month) for number, months in judged.items() for month in months}
 
+    def _questions(self, report: MonthReport, rules: Rules) -> list[Interval]:
+        """Return what to ask about the month, a page each."""
+        reachable = self._prepare(report)
+        windows = self._windows(report.listing, reachable, rules) if reachable else []
+        if self._finds_clock_behind(windows):
+            return self._questions(report, rules)
+        return windows
+
     def _prepare(self, report: MonthReport) -> Interval | None:
         """Find out what is wanted of the month; return what of it can still be asked for."""
         month = Interval.month(report.month)
@@ -199,20 +207,22 @@ class Downloader:
 
     def _wanted(self, listing: Listing, month: Interval) -> Interval | None:
         """Return the minutes to have by now: final by our clock and by the provider's."""
-        now = self._now()
-        if now < month.end + _LARGEST_SKEW:
-            now += min(self._clock_skew(), timedelta(0))
-        return listing.wanted(month, now, self._capabilities.lag)
+        behind = min(self._provider.clock_skew or timedelta(0), timedelta(0))
+        return listing.wanted(month, self._now() + behind, self._capabilities.lag)
 
-    def _clock_skew(self) -> timedelta:
-        """Return how far the provider's clock is ahead; it says so with its market list."""
-        if self._provider.clock_skew is None:
-            try:
-                self._provider.markets()
-            except ProviderError:
-                # Whatever is asked next meets the same trouble, and that is put on record.
-                return timedelta(0)
-        return self._provider.clock_skew or timedelta(0)
+    def _finds_clock_behind(self, windows: Iterable[Interval]) -> bool:
+        """Ask for the provider's clock, if that matters and is not known; say if it is behind.
+
+        It comes with the market list, which has to be had before any bars.
+        """
+        recent = self._now() - _LARGEST_SKEW
+        if self._provider.clock_skew is not None or all(w.end <= recent for w in windows):
+            return False
+        try:
+            self._provider.markets()
+        except ProviderError:
+            return False  # the first window meets the same trouble, and that is put on record
+        return (self._provider.clock_skew or timedelta(0)) < timedelta(0)
 
     def _find_first_trade(self, report: MonthReport, month: Interval) -> bool:
         """Look up the listing's first trade, if that is due; return whether to go on."""

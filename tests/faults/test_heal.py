@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -14,9 +14,11 @@ from pipeline.heal import Healing, Task, default_budget, find_tasks, heal
 from pipeline.intervals import MINUTE, Interval
 from pipeline.providers.capabilities import RateLimit, capabilities_for
 from pipeline.providers.ccxt_client import CcxtOptions, CcxtProvider
+from pipeline.providers.limiter import Unlimited
 from pipeline.store.coverage import coverage
 from pipeline.store.database import Database
 from pipeline.store.failures import GIVE_UP_AFTER, LONGEST_RETRY, retry_given_up
+from pipeline.store.limits import LedgerLimiter
 from pipeline.store.listings import listings, sync_universe
 from pipeline.store.queries import false_sums, open_failures
 from pipeline.universe import Universe
@@ -56,12 +58,12 @@ class Clinic:
             limit=RateLimit(1000, 1.0),
             timeout_seconds=1.5,
         )
-        provider = CcxtProvider(PROVIDER, options)
-        try:
-            with Downloader(self.database, provider, patience=patience, now=lambda: now) as opened:
-                yield opened
-        finally:
-            provider.close()
+        with (
+            LedgerLimiter(self.database, PROVIDER) as limiter,
+            closing(CcxtProvider(PROVIDER, options, limiter=limiter)) as provider,
+            Downloader(self.database, provider, patience=patience, now=lambda: now) as opened,
+        ):
+            yield opened
 
     def download(self, now: datetime, key: str = "BTC-USD", month: date = FEBRUARY) -> None:
         with self.downloader(now) as downloader, self.database.connect() as connection:
@@ -234,7 +236,8 @@ def test_minutes_out_of_a_providers_reach_cost_nothing_and_become_unavailable(
         (date(2024, 4, 1), 0),
         (date(2024, 5, 1), 1),
     ]
-    provider = CcxtProvider("kraken", CcxtOptions(exchange="kraken", base_url="http://127.0.0.1:9"))
+    options = CcxtOptions(exchange="kraken", base_url="http://127.0.0.1:9")
+    provider = CcxtProvider("kraken", options, limiter=Unlimited())
     with Downloader(database, provider, patience=HASTE, now=lambda: now) as downloader:
         healing = heal(downloader, tasks[:1], budget=1)
     provider.close()
