@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -29,7 +30,7 @@ from pipeline.store.database import Database
 from pipeline.store.deliveries import commit
 from pipeline.store.merging import ContradictoryDelivery, Merged
 from pipeline.store.session import LedgerSession
-from pipeline.store.work import Rules, work_of
+from pipeline.store.work import Rules, Work, work_of
 
 CHUNK_BARS = 20_000
 """A chunk of answers is committed once it holds so many bars: enough for COPY, little enough for
@@ -53,8 +54,9 @@ class MonthReport:
         revised: Stored bars that came back different.
         refused: Delivered rows that were refused.
         failures: Ranges that were asked for and not properly answered.
-        unasked: Minutes left because the provider was given up before they were asked for, or no
-            more questions were allowed.
+        unasked: Minutes left because the provider was given up before they were asked for, no more
+            questions were allowed, or nothing new is believed of the listing.
+        doubt: Why nothing new is believed of it, if that is so.
         seconds: Wall time.
     """
 
@@ -67,6 +69,7 @@ class MonthReport:
     refused: int = 0
     failures: tuple[failures.Failure, ...] = ()
     unasked: int = 0
+    doubt: refusals.Doubt | None = None
     seconds: float = 0.0
 
     @property
@@ -80,10 +83,8 @@ class MonthReport:
         if len(self.failures) > len(reasons):
             reasons.append(f"and {len(self.failures) - len(reasons)} more failed ranges")
         if self.unasked:
-            reasons.append(
-                f"{self.unasked} minutes left open: the provider was given up, or no more "
-                "questions were allowed"
-            )
+            why = self.doubt or "the provider was given up, or no more questions were allowed"
+            reasons.append(f"{self.unasked} minutes left open: {why}")
         return "; ".join(reasons)
 
 
@@ -165,7 +166,8 @@ class Downloader:
         report = MonthReport(listing, month.replace(day=1))
         if listing.in_universe:
             rules = Rules(self._now(), self._capabilities.settling, only_due=only_due, again=again)
-            self._ask(report, self._questions(report, rules), at_most)
+            if work := self._work(report, rules):
+                self._ask(report, work, at_most)
         report.requests = self._provider.requests_sent - sent
         report.seconds = time.monotonic() - started
         return report
@@ -187,13 +189,15 @@ class Downloader:
         )
         return {Cell(keys[number], month) for number, months in judged.items() for month in months}
 
-    def _questions(self, report: MonthReport, rules: Rules) -> list[Interval]:
-        """Return what to ask about the month, a page each."""
+    def _work(self, report: MonthReport, rules: Rules) -> Work | None:
+        """Return what is open of the month; None when nothing of it is to be had yet."""
         reachable = self._prepare(report)
-        windows = self._windows(report.listing, reachable, rules) if reachable else []
-        if self._finds_clock_behind(windows):
-            return self._questions(report, rules)
-        return windows
+        if reachable is None:
+            return None
+        work = self._session.run(lambda c: work_of(c, report.listing.id, reachable, rules))
+        if self._finds_clock_behind(work.needed):
+            return self._work(report, rules)
+        return work
 
     def _prepare(self, report: MonthReport) -> Interval | None:
         """Find out what is wanted of the month; return what of it can still be asked for."""
@@ -210,18 +214,18 @@ class Downloader:
         behind = min(self._provider.clock_skew or timedelta(0), timedelta(0))
         return listing.wanted(month, self._now() + behind, self._capabilities.lag)
 
-    def _finds_clock_behind(self, windows: Iterable[Interval]) -> bool:
+    def _finds_clock_behind(self, needed: Iterable[Interval]) -> bool:
         """Ask for the provider's clock, if that matters and is not known; say if it is behind.
 
         It comes with the market list, which has to be had before any bars.
         """
         recent = self._now() - _LARGEST_SKEW
-        if self._provider.clock_skew is not None or all(w.end <= recent for w in windows):
+        if self._provider.clock_skew is not None or all(one.end <= recent for one in needed):
             return False
         try:
             self._provider.markets()
         except ProviderError:
-            return False  # the first window meets the same trouble, and that is put on record
+            return False  # the first question meets the same trouble, and that is put on record
         return (self._provider.clock_skew or timedelta(0)) < timedelta(0)
 
     def _find_first_trade(self, report: MonthReport, month: Interval) -> bool:
@@ -244,11 +248,6 @@ class Downloader:
         report.listing = replace(listing, first_trade=ts, first_trade_checked_at=now)
         return True
 
-    def _windows(self, listing: Listing, reachable: Interval, rules: Rules) -> list[Interval]:
-        """Return the questions to ask: what is not covered, in as few pages as hold it."""
-        work = self._session.run(lambda c: work_of(c, listing.id, reachable, rules))
-        return pages(work.needed, work.askable, self._capabilities.bars_per_request)
-
     def _reachable(self, listing: Listing, wanted: Interval) -> Interval | None:
         """Return what the provider's history still holds; the rest is noted as unavailable."""
         edge = self._capabilities.edge_of_history(self._now())
@@ -258,12 +257,44 @@ class Downloader:
         self._session.run(lambda c: coverage.mark_unavailable(c, listing.id, lost))
         return Interval(edge, wanted.end) if edge < wanted.end else None
 
-    def _ask(self, report: MonthReport, windows: list[Interval], at_most: int | None) -> None:
+    def _ask(self, report: MonthReport, work: Work, at_most: int | None) -> None:
+        """Ask for what is not covered, in as few pages as hold it.
+
+        What overlaps stored answers comes first: a feed that contradicts them is noticed before
+        anything new of it is stored.
+        """
+        windows = pages(work.needed, work.askable, self._capabilities.bars_per_request)
+        known = [one for one in windows if any(map(one.intersection, work.answered))]
+        new = [one for one in windows if one not in known]
+        asked = self._ask_for(report, known[:at_most])
+        rest = None if at_most is None else max(0, at_most - len(known))
+        if new[:rest]:
+            report.doubt = self._doubt(report)
+            if report.doubt is None:
+                asked += self._ask_for(report, new[:rest])
+        report.unasked = sum(window.minutes for window in windows) - asked
+
+    def _doubt(self, report: MonthReport) -> refusals.Doubt | None:
+        """Return why nothing new is to be believed; an older doubt is put to the test again."""
+        page = self._capabilities.bars_per_request
+        listing = report.listing
+        found = self._session.run(lambda c: refusals.doubt(c, listing.id, page))
+        if found is None or found.month == report.month:
+            return found
+        for chunk, _ in self._chunks(listing, [found.last]):
+            delivery = chunk.delivery(listing.id, self._now(), self._capabilities.settling)
+            # What is kept for somebody to decide about stays as it was shown.
+            with suppress(ContradictoryDelivery):
+                self._session.run(partial(commit, delivery=delivery))
+        return self._session.run(lambda c: refusals.doubt(c, listing.id, page))
+
+    def _ask_for(self, report: MonthReport, windows: list[Interval]) -> int:
+        """Ask some questions and store the answers; return how many minutes that settled."""
         asked = 0
-        for chunk, minutes in self._chunks(report.listing, windows[:at_most]):
+        for chunk, minutes in self._chunks(report.listing, windows):
             asked += minutes
             self._commit(report, chunk)
-        report.unasked = sum(window.minutes for window in windows) - asked
+        return asked
 
     def _chunks(self, listing: Listing, windows: list[Interval]) -> Iterator[tuple[Chunk, int]]:
         """Yield chunks of answers, each with the number of minutes that its questions settled."""

@@ -5,11 +5,13 @@ What belongs here: keeping them and accepting them. That they are refused is dec
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import date, datetime
 
 import psycopg
 import pyarrow as pa
 
+from pipeline.intervals import MINUTE, Interval
 from pipeline.settling import Settling
 from pipeline.store import failures
 from pipeline.store.deliveries import Delivery, commit, lock_month, quarantine
@@ -46,6 +48,42 @@ WHERE id = %(number)s AND accepted_at IS NULL
 """
 
 
+# A stamp shift or another market's data is in all that a feed sends; restated history is not.
+_DOUBT = """
+SELECT id, month, answered,
+       coalesce(explanation, contradicting || ' of ' || compared || ' stored bars')
+FROM ledger.refused_delivery
+WHERE listing_id = %s AND accepted_at IS NULL
+  AND (explanation IS NOT NULL OR 2 * contradicting >= compared)
+ORDER BY received_at DESC, id DESC LIMIT 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Why nothing new is believed of a listing for now.
+
+    Attributes:
+        number: The refused delivery.
+        month: First day of its month.
+        last: The end of what it answered, to be asked again: when that agrees with what is stored,
+            the doubt is over.
+        reason: What it contradicts, or what would explain it.
+    """
+
+    number: int
+    month: date
+    last: Interval
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"nothing new is believed while refused delivery {self.number} contradicts what is "
+            f"stored ({self.reason}); correct the provider's stamps or symbol, or `minuteledger "
+            f"revisions accept {self.number}`"
+        )
+
+
 class NoSuchDelivery(Exception):
     """There is no refused delivery of that number."""
 
@@ -78,6 +116,17 @@ def keep(
             failures.record(connection, delivery.listing_id, failure, delivery.received_at)
         quarantine(connection, delivery)
     return refused
+
+
+def doubt(connection: psycopg.Connection, listing_id: int, minutes: int) -> Doubt | None:
+    """Return what makes a listing's whole feed doubtful, if anything; `last` is at most so long."""
+    row = connection.execute(_DOUBT, [listing_id]).fetchone()
+    if row is None:
+        return None
+    number, month, answered, reason = row
+    last = from_multirange(answered)[-1]
+    start = max(last.start, last.end - minutes * MINUTE)
+    return Doubt(number, month, Interval(start, last.end), reason)
 
 
 def accept(connection: psycopg.Connection, number: int, now: datetime) -> Merged:

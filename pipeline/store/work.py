@@ -81,7 +81,7 @@ WITH cell AS ({cells}), open AS (
 """
 
 _EACH = """
-SELECT listing_id, month, askable - covered AS needed, askable
+SELECT listing_id, month, askable - covered AS needed, askable, answered
 FROM judged WHERE NOT isempty(askable - covered)
 """
 
@@ -128,12 +128,14 @@ class Work:
         month: First day of the month.
         needed: What has to be asked for, in order of time.
         askable: What may be asked for along with it, `needed` included, in order of time.
+        answered: What has been answered before of the month, in order of time.
     """
 
     listing_id: int
     month: date
     needed: Sequence[Interval]
     askable: Sequence[Interval]
+    answered: Sequence[Interval] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,8 +241,8 @@ def _work(
 ) -> list[Work]:
     rows = _execute(connection, cells, _EACH, parameters | {"reach": reach}, rules)
     return [
-        Work(listing_id, month, from_multirange(needed), from_multirange(askable))
-        for listing_id, month, needed, askable in rows
+        Work(listing_id, month, *map(from_multirange, ranges))
+        for listing_id, month, *ranges in rows
     ]
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from pipeline.download import MonthReport
-from pipeline.intervals import Interval
 from pipeline.store import refusals
 from pipeline.store.coverage import coverage
 from pipeline.store.database import Database
@@ -29,8 +28,8 @@ HOUR = timedelta(hours=1)
 IN_BOTH = [key for key, files in NOVEMBER.items() if len(files) == 2]
 FEBRUARY = at("2018-02-01")
 
-Reports = dict[str, MonthReport]
-"""Listing to what the download of its only month did."""
+Reports = dict[str, list[MonthReport]]
+"""Listing to what the download of each of its months did."""
 
 
 @dataclass
@@ -47,7 +46,8 @@ def ask(database: Database, recordings: list[Recording], now: datetime) -> Repor
     """Ask for everything that there is, also for what was settled, as of some time."""
     with venue_of(recordings, now) as venue:
         reports = fill(database, venue, recordings, now, again=True)
-    return {report.listing.key: report for report in reports}
+    keys = {report.listing.key for report in reports}
+    return {key: [one for one in reports if one.listing.key == key] for key in keys}
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_windows_that_agree_merge_without_a_revision_and_lose_nothing(
     common = first.keys() & second.keys()
     assert len(common) > 7_000
     assert stored(november.database, key) == {**first, **second}
-    earlier, later = november.first[key], november.second[key]
+    (earlier,), (later,) = november.first[key], november.second[key]
     assert earlier.complete
     assert later.complete
     assert (earlier.inserted, later.inserted) == (len(first), len(second) - len(common))
@@ -99,11 +99,7 @@ def january(server: EmbeddedServer, migrated_template: str, market_data: Path) -
         first = ask(database, bittrex.recordings(market_data, on_time), at("2018-01-30T05:00"))
         counted = called(database, "Bittrex 2018-01")
         before = {key: stored(database, key) for key in JANUARY}
-        # Minutes of which nothing was stored before could not be told to be an hour late.
-        recordings = [
-            replace(one, life=Interval(one.life.start, FEBRUARY))
-            for one in bittrex.recordings(market_data, JANUARY)
-        ]
+        recordings = bittrex.recordings(market_data, JANUARY)
         second = ask(database, recordings, at("2018-02-04T17:00"))
         with database.connect() as connection:
             kept = {one.listing: one for one in refused_deliveries(connection)}
@@ -115,7 +111,7 @@ def january(server: EmbeddedServer, migrated_template: str, market_data: Path) -
 def test_a_window_stamped_an_hour_late_is_refused_whole_with_its_explanation(
     january: Refused, market_data: Path, key: str
 ) -> None:
-    report = january.asked.second[key]
+    report, _ = january.asked.second[key]
     assert not report.complete
     assert {failure.error for failure in report.failures} == {"ContradictoryDelivery"}
     assert stored(january.asked.database, key) == january.before[key]
@@ -132,8 +128,20 @@ def test_no_minute_of_a_refused_window_is_unexplained(january: Refused) -> None:
     with january.asked.database.connect() as connection:
         rows = coverage(connection)
     assert query(january.asked.database, "SELECT * FROM market.revisions") == []
-    assert len(rows) == len(JANUARY)
+    assert len(rows) == 2 * len(JANUARY)
     assert all(row.adds_up for row in rows)
+
+
+@pytest.mark.parametrize("key", JANUARY)
+def test_what_such_a_feed_has_of_a_month_without_stored_bars_is_not_believed_either(
+    january: Refused, key: str
+) -> None:
+    _, report = january.asked.second[key]
+    assert not report.complete
+    assert report.inserted == 0
+    number = january.deliveries[key].id
+    assert f"while refused delivery {number} contradicts what is stored" in report.explain()
+    assert max(stored(january.asked.database, key)) < FEBRUARY
 
 
 def test_a_refused_window_can_be_accepted_and_the_bars_before_it_stay_as_revisions(
