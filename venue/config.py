@@ -44,12 +44,16 @@ class MarketConfig:
 class ExchangeConfig:
     """One exchange. `requests_per_second` replaces its own limit; 0 means none.
 
+    `ban_seconds` shuts a client out at its first request over the limit, instead of what the
+    exchange itself does.
+
     `recorded` maps a URL path to a file whose body is sent as it is. With a recorded market list,
     every market it names answers candles: those not configured are invented.
     """
 
     markets: Mapping[str, MarketConfig] = field(default_factory=dict)
     requests_per_second: float | None = None
+    ban_seconds: float | None = None
     outages: tuple[Range, ...] = ()
     recorded: Mapping[str, Path] = field(default_factory=dict)
 

@@ -56,6 +56,7 @@ class Exchange:
         self._recorded = {path: _body(path, file) for path, file in config.recorded.items()}
         self._limit = _limiter(config.requests_per_second, self.dialect.budget)
         self._weighted = config.requests_per_second is None
+        self._ban_seconds = config.ban_seconds
         self._used: dict[int, float] = {}  # by the minute of the clock, which is the latest
 
     def market(self, symbol: str) -> Market:
@@ -83,6 +84,9 @@ class Exchange:
             minute = now_ms // MINUTE_MS
             self._used = {minute: self._used.get(minute, 0) + weight}
             return self.dialect.usage_headers(self._used[minute])
+        if self._ban_seconds is not None:
+            self._limit.shut(self._ban_seconds)
+            raise RefusedError(self.dialect.limited(max(wait, self._ban_seconds)))
         if self._limit.refused > _REFUSALS_BEFORE_BAN and self.dialect.ban_seconds:
             self._limit.shut(self.dialect.ban_seconds)
             raise RefusedError(self.dialect.banned(max(wait, self.dialect.ban_seconds)))

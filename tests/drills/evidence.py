@@ -24,7 +24,15 @@ _OF_THE_CLOCK = {
     "last_failed_at",
     "next_attempt_at",
 }
-TABLES = ("bars_1m", "coverage", "settling", "bar_revision", "fetch_failure", "quarantine")
+TABLES = (
+    "bars_1m",
+    "coverage",
+    "settling",
+    "gap",
+    "bar_revision",
+    "fetch_failure",
+    "quarantine",
+)
 NEVER = 2**53
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import random
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -55,6 +56,7 @@ class Job:
         chunk_bars: Bars a transaction.
         per_second: Requests a second.
         only_due: Leave failures alone.
+        seed: In which order the cells come; None for listing by listing.
         restart_seconds: How long the database may be away.
     """
 
@@ -66,6 +68,7 @@ class Job:
     chunk_bars: int = 4_000
     per_second: int = 200
     only_due: bool = True
+    seed: float | None = None
     restart_seconds: float = 60.0
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -81,18 +84,23 @@ class Job:
         return Database(EmbeddedServer(self.data_dir), self.url)
 
 
-def download(job: Job) -> None:
+def download(job: Job, *, judge: bool = False) -> None:
     """Download everything and end with an exit code; what a process does."""
     downloading.CHUNK_BARS = job.chunk_bars
     session.RESTART_SECONDS = job.restart_seconds
     try:
-        complete = _download(job)
+        complete = _download(job, judge=judge)
     except (psycopg.OperationalError, DatabaseError):
         sys.exit(WITHOUT_DATABASE)
     sys.exit(COMPLETE if complete else INCOMPLETE)
 
 
-def _download(job: Job) -> bool:
+def download_and_judge(job: Job) -> None:
+    """Download everything, say why some minutes have no bar, and end with an exit code."""
+    download(job, judge=True)
+
+
+def _download(job: Job, *, judge: bool) -> bool:
     options = CcxtOptions(
         exchange=PROVIDER,
         base_url=f"{job.venue}/{PROVIDER}",
@@ -112,10 +120,15 @@ def _download(job: Job) -> bool:
     ):
         reports = []
         known = {key: listing(job.database, key) for key in job.world.keys}
-        for cell in job.world.cells():
+        cells = job.world.cells()
+        if job.seed is not None:
+            random.Random(job.seed).shuffle(cells)
+        for cell in cells:
             report = downloader.download(known[cell.listing], cell.month, only_due=job.only_due)
             known[cell.listing] = report.listing
             reports.append(report)
+        if judge:
+            downloader.judge(known.values())
     return all(report.complete for report in reports)
 
 

@@ -18,16 +18,28 @@ from tests.making import at
 PROVIDER = "coinbase"
 PAGE = 300
 CONCURRENCY = 8
-LISTED = {"BTC-USD": "2020-01-06T08:00Z", "ETH-USD": "2024-02-14T12:00Z", "LTC-USD": "2021-05-03Z"}
-QUIET = {"BTC-USD": 0.1, "ETH-USD": 0.3, "LTC-USD": 0.6}
+LISTED = {
+    "BTC-USD": "2020-01-06T08:00Z",
+    "ETH-USD": "2024-02-14T12:00Z",
+    "LTC-USD": "2021-05-03Z",
+    "XRP-USD": "2023-07-13Z",
+}
+QUIET = {"BTC-USD": 0.1, "ETH-USD": 0.3, "LTC-USD": 0.6, "XRP-USD": 0.02}
+OUTAGE = Interval(at("2024-02-29T22:00"), at("2024-03-01T01:00"))
+_MARKETS = {
+    key: {"listed_at": at(listed.rstrip("Z")), "price": 100, "quiet": QUIET[key]}
+    for key, listed in LISTED.items()
+}
 VENUE: Mapping[str, Any] = {
+    "exchanges": {PROVIDER: {"requests_per_second": 0, "markets": _MARKETS}}
+}
+STORMY: Mapping[str, Any] = {
     "exchanges": {
         PROVIDER: {
-            "requests_per_second": 0,
-            "markets": {
-                key: {"listed_at": at(listed.rstrip("Z")), "price": 100, "quiet": QUIET[key]}
-                for key, listed in LISTED.items()
-            },
+            "requests_per_second": 10,
+            "ban_seconds": 30,
+            "markets": _MARKETS,
+            "outages": [[OUTAGE.start, OUTAGE.end]],
         }
     }
 }
@@ -86,3 +98,4 @@ def milliseconds(moment: datetime) -> int:
 
 LARGE = World(("BTC-USD", "ETH-USD", "LTC-USD"), Interval(at("2024-02-12"), at("2024-03-10")))
 SMALL = World(("BTC-USD", "LTC-USD"), Interval(at("2024-02-26"), at("2024-03-05")))
+STORM = World(tuple(LISTED), Interval(at("2024-02-27"), at("2024-03-03")))
