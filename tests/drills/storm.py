@@ -9,13 +9,13 @@ import random
 import shutil
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Self
 from urllib.parse import urlsplit
 
 from pipeline.store.database import Database
@@ -83,13 +83,22 @@ class Storm:
         chance.shuffle(blows)
         running: list[_Worker] = []
         with ExitStack() as stack:
-            running += [stack.enter_context(_worker(job)) for job in jobs]
+            running += [stack.enter_context(_Worker(job)) for job in jobs]
             for blow in blows:
-                time.sleep(chance.uniform(*_SECONDS))
+                until = time.monotonic() + chance.uniform(*_SECONDS)
+                while time.monotonic() < until:
+                    self._look_after(running)
                 blow()
-            for worker in running:
-                worker.finish()
+            until = time.monotonic() + _PATIENCE
+            while not self._look_after(running):
+                if time.monotonic() > until:
+                    raise AssertionError(f"not complete {_PATIENCE:.0f} s after the storm")
         self._remember()
+
+    @staticmethod
+    def _look_after(running: Sequence[_Worker]) -> bool:
+        time.sleep(0.1)
+        return sum(worker.complete() for worker in running) == len(running)
 
     def _spoil(self) -> None:
         self.venue.post_fault("server_error", exchange=PROVIDER, every=20)
@@ -124,53 +133,31 @@ class _Worker:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._process: BaseProcess | None = None
-        self._lock = threading.Lock()
-        self._complete = threading.Event()
-        self._stopped = threading.Event()
-        self._problem = ""
-        self._thread = threading.Thread(target=self._go_on, daemon=True)
-        self._thread.start()
+        self._held = ExitStack()
+        self._process = self._begin()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._held.close()
 
     def kill(self) -> None:
-        with self._lock:
-            if self._process is not None:
-                self._process.kill()
+        """Kill the process, wherever it is."""
+        self._process.kill()
 
-    def finish(self) -> None:
-        """Wait until the job is complete."""
-        if not self._complete.wait(_PATIENCE):
-            raise AssertionError(f"a download did not complete in {_PATIENCE:.0f} s")
-        if self._problem:
-            raise AssertionError(self._problem)
+    def complete(self) -> bool:
+        """Look whether the job is complete; begin it again when its process ended before that."""
+        code = self._process.exitcode
+        if code in {KILLED, INCOMPLETE, WITHOUT_DATABASE}:
+            self._held.close()
+            self._process = self._begin()
+        elif code not in {None, COMPLETE}:
+            raise AssertionError(f"a download ended with exit code {code}")
+        return code == COMPLETE
 
-    def stop(self) -> None:
-        self._stopped.set()
-        self.kill()
-        self._thread.join()
-
-    def _go_on(self) -> None:
-        while not self._stopped.is_set():
-            with started(self._job, download_and_judge) as process:
-                with self._lock:
-                    self._process = process
-                process.join()
-                with self._lock:
-                    self._process = None
-            if process.exitcode not in {KILLED, INCOMPLETE, WITHOUT_DATABASE}:
-                if process.exitcode != COMPLETE:
-                    self._problem = f"a download ended with exit code {process.exitcode}"
-                self._complete.set()
-                return
-
-
-@contextmanager
-def _worker(job: Job) -> Iterator[_Worker]:
-    worker = _Worker(job)
-    try:
-        yield worker
-    finally:
-        worker.stop()
+    def _begin(self) -> BaseProcess:
+        return self._held.enter_context(started(self._job, download_and_judge))
 
 
 @contextmanager
