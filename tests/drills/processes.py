@@ -155,9 +155,9 @@ def ended(process: BaseProcess, seconds: float = PATIENCE) -> int | None:
     return process.exitcode
 
 
-def run(job: Job) -> int | None:
+def run(job: Job, work: Callable[[Job], None] = download) -> int | None:
     """Do a job in a process of its own; return the exit code."""
-    with started(job) as process:
+    with started(job, work) as process:
         return ended(process)
 
 

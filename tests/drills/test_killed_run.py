@@ -21,7 +21,17 @@ from pipeline.store.database import Database
 from pipeline.universe import load_universe
 from resources.partitions import sync_partitions, to_key
 from tests.drills import evidence, moments
-from tests.drills.processes import COMPLETE, INCOMPLETE, KILLED, Job, ended, run, started, until
+from tests.drills.processes import (
+    COMPLETE,
+    INCOMPLETE,
+    KILLED,
+    Job,
+    download_and_judge,
+    ended,
+    run,
+    started,
+    until,
+)
 from tests.drills.worlds import PROVIDER, SMALL
 from venue import VenueProcess
 
@@ -84,7 +94,7 @@ def test_a_run_killed_twice_is_completed_by_a_third_that_asks_only_for_the_rest(
 ) -> None:
     for ledger in (database, undisturbed):
         SMALL.enter(ledger)
-    assert run(Job.of(undisturbed, fresh.url, SMALL)) == COMPLETE
+    assert run(Job.of(undisturbed, fresh.url, SMALL), download_and_judge) == COMPLETE
     fresh.clear_requests()
     job = replace(Job.of(database, fresh.url, SMALL), environment=environment)
 
