@@ -73,7 +73,7 @@ def fill(
     options = CcxtOptions(
         exchange=PROVIDER, base_url=f"{venue.url}/{PROVIDER}", limit=RateLimit(1000, 1.0)
     )
-    provider = CcxtProvider(PROVIDER, options, limiter=Unlimited())
+    provider = CcxtProvider(PROVIDER, options, limiter=Unlimited(), clock=lambda: now)
     lives = {one.key: one.life for one in recordings}
     reports = []
     try:
