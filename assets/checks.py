@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from assets.downloading import CellOutcome
+from pipeline.store.health import ProviderHealth
 
 MINUTES_ADD_UP = "minutes_add_up"
 _SHOWN = 20
@@ -23,9 +24,19 @@ def minutes_add_up_spec(key: dg.AssetKey) -> dg.AssetCheckSpec:
 
 
 def minutes_add_up(
-    key: dg.AssetKey, outcomes: Sequence[CellOutcome], picture: str
+    key: dg.AssetKey,
+    outcomes: Sequence[CellOutcome],
+    picture: str,
+    health: ProviderHealth | None,
 ) -> dg.AssetCheckResult:
-    """Judge the cells of a run; `picture` is Markdown to show beside them."""
+    """Judge the cells of a run.
+
+    Args:
+        key: The asset.
+        outcomes: What became of the cells.
+        picture: Markdown to show beside the numbers.
+        health: How the provider has been answering, to be plotted; None if it was not asked.
+    """
     wrong = [outcome for outcome in outcomes if not outcome.state.adds_up]
     rows = [one.state.coverage for one in outcomes if one.state.coverage is not None]
     metadata: dict[str, dg.MetadataValue] = {
@@ -34,6 +45,11 @@ def minutes_add_up(
         "bars": dg.MetadataValue.int(sum(row.bars for row in rows)),
         "stored": dg.MetadataValue.int(sum(one.state.stored for one in outcomes)),
     }
+    if health is not None and health.requests:
+        metadata["provider_requests"] = dg.MetadataValue.int(health.requests)
+        metadata["provider_success_percent"] = dg.MetadataValue.float(health.success_percent or 0.0)
+        metadata["provider_p95_ms"] = dg.MetadataValue.float(health.p95_ms or 0.0)
+        metadata["provider_refusals"] = dg.MetadataValue.int(health.refusals)
     if picture:
         metadata["coverage"] = dg.MetadataValue.md(picture)
     if wrong:

@@ -9,6 +9,7 @@ downstream of a failed step, and the gaps of all the other months would be left 
 # No `from __future__ import annotations`: Dagster reads the asset's annotations as they are.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 
 import dagster as dg
 from pydantic import Field
@@ -18,6 +19,9 @@ from assets.checks import logged, minutes_add_up, minutes_add_up_spec
 from assets.downloading import CellOutcome, download_cells, judge_cells
 from pipeline.plan import CELLS_PER_RUN
 from pipeline.providers.errors import ProviderError
+from pipeline.store.database import Database
+from pipeline.store.health import ProviderHealth, provider_health
+from pipeline.store.session import LedgerSession
 from pipeline.universe import Universe
 from resources.downloads import DownloadsResource
 from resources.ledger import LedgerResource
@@ -74,7 +78,7 @@ def minutes(provider: str, universe: Universe) -> dg.AssetsDefinition:
         ledger: LedgerResource,
         downloads: DownloadsResource,
     ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]  # Dagster knows it bare only
-        database = ledger.database()
+        database, started = ledger.database(), datetime.now(UTC)
         cells = [to_cell(key) for key in context.partition_keys]
         try:
             with downloads.downloader(database, universe, provider) as downloader:
@@ -95,9 +99,20 @@ def minutes(provider: str, universe: Universe) -> dg.AssetsDefinition:
         shown = {bars: metadata.of_cell, gaps: metadata.of_cell_gaps}
         selected = {key: shown[key] for key in shown if key in context.selected_asset_keys}
         picture = heat_map.of_provider(database, provider)
-        yield from _finish(context, selected, outcomes, picture)
+        health = _health(database, provider, started)
+        checks = [
+            minutes_add_up(key.asset_key, outcomes, picture, health)
+            for key in context.selected_asset_check_keys
+        ]
+        yield from _finish(context, selected, outcomes, checks)
 
     return step
+
+
+def _health(database: Database, provider: str, since: datetime) -> ProviderHealth | None:
+    with LedgerSession(database) as session:
+        found = session.run(lambda connection: provider_health(connection, since, provider))
+    return found[0] if found else None
 
 
 def _spec(
@@ -140,12 +155,8 @@ def _finish(
     context: dg.AssetExecutionContext,
     shown: Mapping[dg.AssetKey, Callable[[CellOutcome], metadata.Metadata]],
     outcomes: Sequence[CellOutcome],
-    picture: str,
+    checks: Sequence[dg.AssetCheckResult],
 ) -> Iterator[dg.MaterializeResult[None]]:
-    checks = [
-        minutes_add_up(key.asset_key, outcomes, picture)
-        for key in context.selected_asset_check_keys
-    ]
     totals = metadata.of_run(outcomes)
     bad = [outcome for outcome in outcomes if outcome.problem]
     if bad:

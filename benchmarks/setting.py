@@ -70,10 +70,18 @@ def put_in_ledger(database: Database, wanted: Interval) -> Listing:
 
 
 def open_client(
-    database: Database, venue: VenueProcess, limit: RateLimit = UNLIMITED
+    database: Database,
+    venue: VenueProcess,
+    limit: RateLimit = UNLIMITED,
+    bars_per_request: int | None = None,
 ) -> CcxtProvider:
     """Open a client on the venue that keeps its limit in the ledger."""
-    options = CcxtOptions(exchange=PROVIDER, base_url=f"{venue.url}/{PROVIDER}", limit=limit)
+    options = CcxtOptions(
+        exchange=PROVIDER,
+        base_url=f"{venue.url}/{PROVIDER}",
+        limit=limit,
+        bars_per_request=bars_per_request,
+    )
     return CcxtProvider(PROVIDER, options, limiter=LedgerLimiter(database, PROVIDER))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pipeline.heat_map import HeatMap
 
 _FAILURES_SHOWN = 20
+_HEALTH_SHOWN = timedelta(hours=24)
 _LISTINGS_DRAWN = 50
 
 
@@ -34,7 +36,8 @@ def status(
     """Show what became of every expected minute, and what is in the way of the rest.
 
     For each listing: expected = bars + empty + failed + unavailable + pending. With --check the
-    sums are proved against the stored bars, and a contradiction ends with exit code 1.
+    sums are proved against the stored bars, and a contradiction ends with exit code 1. Below that:
+    how each provider answered in the last 24 hours.
     """
     from pipeline.commands.ledger import connect
     from pipeline.settings import load_settings
@@ -46,11 +49,12 @@ def status(
         rows = _rows(connection, provider, listing, months=months)
         heat_map = _heat_map(connection, provider, listing) if as_map else None
         failures = [asdict(failure) for failure in open_failures(connection, provider, listing)]
+        health = _health(connection, provider)
         problems = proof(connection, provider, listing) if check else []
     if not rows and (provider or listing):
         raise CommandError(f"no listing here is called {listing or '...'} at {provider or 'any'}")
     if as_json:
-        document = {"coverage": rows, "failures": failures}
+        document = {"coverage": rows, "failures": failures, "health": health}
         print_json(document | ({"problems": problems} if check else {}))
     else:
         if heat_map is not None:
@@ -58,6 +62,7 @@ def status(
         else:
             _show(rows)
         _show_failures(failures)
+        _show_health(health)
         if check:
             say("\n".join(problems) or "The minutes add up, and every bar is where it should be.")
     if problems:
@@ -93,6 +98,13 @@ def _rows(
     return [asdict(row) for row in totals(connection, provider, listing)]
 
 
+def _health(connection: psycopg.Connection, provider: str | None) -> list[dict[str, Any]]:
+    from pipeline.store.health import provider_health
+
+    since = datetime.now(UTC) - _HEALTH_SHOWN
+    return [asdict(one) for one in provider_health(connection, since, provider)]
+
+
 def _heat_map(connection: psycopg.Connection, provider: str | None, listing: str | None) -> HeatMap:
     from pipeline.heat_map import HeatMap
 
@@ -109,6 +121,12 @@ def _show(rows: list[dict[str, Any]]) -> None:
     if not rows:
         say("No minutes are expected yet: the universe has no listings, or none has begun.")
     print_table(rows)
+
+
+def _show_health(health: list[dict[str, Any]]) -> None:
+    if health:
+        say()
+        print_table(health, title="How the providers answered in the last 24 hours")
 
 
 def _show_failures(failures: list[dict[str, Any]]) -> None:

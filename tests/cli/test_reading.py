@@ -209,3 +209,17 @@ def test_bars_that_cannot_be_printed_are_told(
     assert done.returncode == code
     assert done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_status_tells_how_the_providers_answered(ledger: Home) -> None:
+    rows = {row["provider"]: row for row in ledger.json("status")["health"]}
+    (one,) = ledger.json("status", "--provider", "mirror")["health"]
+
+    assert set(rows) == {"bitfinex", "mirror"}
+    assert one["provider"] == "mirror"
+    for row in rows.values():
+        assert row["requests"] > 0
+        assert row["success_percent"] == 100
+        assert row["p50_ms"] <= row["p95_ms"] <= row["p99_ms"]
+        assert (row["refusals"], row["bans"], row["clock_skew_seconds"]) == (0, 0, 0)
+    assert "How the providers answered" in ledger.run("status").stdout

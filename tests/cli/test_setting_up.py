@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 
-from tests.cli.conftest import INSTRUMENTS, PROVIDERS, UNKNOWN, Home
+from tests.cli.conftest import INSTRUMENTS, PROVIDERS, UNKNOWN, VENUE, Home
 from venue import VenueProcess
 
 UNIVERSE = PROVIDERS + INSTRUMENTS.replace("{", "{{").replace("}", "}}")
@@ -130,6 +130,23 @@ def test_doctor_finds_nothing_wrong_where_nothing_is(home: Home, markets: VenueP
 
     assert done.returncode == 0, done.stdout
     assert '"broken"' not in done.stdout
+
+
+def test_doctor_warns_of_a_clock_that_differs_and_its_question_counts(home: Home) -> None:
+    with VenueProcess(VENUE) as behind:
+        behind.set_clock(offset_seconds=-600)
+        home.write_universe(UNIVERSE.format(url=behind.url))
+        assert home.run("migrate").returncode == 0
+
+        found = {finding["what"]: finding for finding in home.json("doctor")}
+
+    assert found["bitfinex clock"]["state"] == "note"
+    assert (
+        "-600 s" in found["bitfinex clock"]["text"] or "-599 s" in found["bitfinex clock"]["text"]
+    )
+    (health,) = [row for row in home.json("status")["health"] if row["provider"] == "bitfinex"]
+    assert health["requests"] > 0
+    assert -602 < health["clock_skew_seconds"] < -598
 
 
 def test_doctor_names_what_is_broken(home: Home, markets: VenueProcess) -> None:

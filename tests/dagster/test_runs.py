@@ -68,6 +68,16 @@ def test_a_run_shows_the_coverage_of_all_the_providers_listings_once(location: L
     assert "coverage" not in location.metadata(BTC[0])
 
 
+def test_a_run_shows_numbers_of_how_the_provider_answered(location: Location) -> None:
+    result = location.run(BTC[0], BTC[1])
+    (evaluation,) = result.get_asset_check_evaluations()
+    shown = {name: value.value for name, value in evaluation.metadata.items()}
+    assert shown["provider_requests"] > 0
+    assert shown["provider_success_percent"] == 100.0
+    assert shown["provider_p95_ms"] > 0
+    assert shown["provider_refusals"] == 0
+
+
 def test_what_is_covered_is_not_asked_again_and_not_drawn_again(
     location: Location, venue: VenueProcess
 ) -> None:

@@ -2,11 +2,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import psycopg
 import pytest
 
+from pipeline.providers.capabilities import RateLimit
+from pipeline.providers.limiter import Report
 from pipeline.store.database import Database
+from pipeline.store.limits import LedgerLimiter
 from pipeline.store.migrate import migrate, revisions
 from tests.making import add_listing
 
@@ -35,6 +39,9 @@ def test_migrating_down_and_up_again_works_with_rows_in_place(database: Database
         add_listing(connection)
         before = relations(connection)
         connection.execute("SELECT ledger.ensure_bars_month('2024-01-01')")
+        with LedgerLimiter(database, "bitfinex") as limiter:
+            limiter.answered(limiter.acquire(RateLimit(1, 1.0)), Report())
+            limiter.pause(timedelta(seconds=1), "enough")
         assert migrate(database, "base") == "base"
         assert relations(connection) == set()
         assert migrate(database) == revisions(database)[1]
@@ -55,6 +62,17 @@ def test_every_table_view_and_column_says_what_it_is(database: Database) -> None
             LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
             WHERE n.nspname IN ('ledger', 'market') AND c.relkind IN ('r', 'p', 'v')
               AND (obj_description(c.oid) IS NULL OR col_description(c.oid, a.attnum) IS NULL)
+            """
+        ).fetchall()
+    assert silent == []
+
+
+def test_every_function_says_what_it_is(database: Database) -> None:
+    with database.connect() as connection:
+        silent = connection.execute(
+            """
+            SELECT p.oid::regprocedure::text FROM pg_proc p
+            WHERE p.pronamespace = 'ledger'::regnamespace AND obj_description(p.oid) IS NULL
             """
         ).fetchall()
     assert silent == []

@@ -114,3 +114,19 @@ def test_bitfinex_counts_only_candles() -> None:
     venue = venue_of("bitfinex")
     replies = [venue.reply("bitfinex", "/v2/platform/status", {}) for _ in range(100)]
     assert {reply.answer.status for reply in replies} == {200}
+
+
+def test_binance_counts_by_the_minute_of_its_clock() -> None:
+    venue = venue_of("binance")
+    venue.clock.set(now_ms=1_700_000_040_000 - 1, speed=0)
+    assert [a.headers["X-MBX-USED-WEIGHT-1M"] for a in asked(venue, "binance", 2)] == ["2", "4"]
+    venue.clock.set(now_ms=1_700_000_040_000)
+    assert [a.headers["X-MBX-USED-WEIGHT-1M"] for a in asked(venue, "binance", 2)] == ["2", "4"]
+
+
+def test_refusals_are_dated_too() -> None:
+    venue = venue_of("coinbase", requests_per_second=1)
+    venue.clock.set(now_ms=1_700_000_000_000, speed=0)
+    dates = [(a.status, a.headers["Date"]) for a in asked(venue, "coinbase", 2)]
+    said = "Tue, 14 Nov 2023 22:13:20 GMT"
+    assert dates == [(200, said), (429, said)]
