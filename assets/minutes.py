@@ -127,7 +127,7 @@ def _spec(
         key,
         deps=deps,
         group_name=provider,
-        kinds={"postgres", universe.providers[provider].client},
+        kinds={"postgres", universe.client(provider)},
         owners=["team:market-data"],
         description=description.format(provider=provider),
         metadata=shown,

@@ -11,7 +11,7 @@ from benchmarks.figures import Figure
 from benchmarks.setting import fresh_database
 from benchmarks.status import LISTINGS, MONTHS, fastest, fill
 from pipeline.heal import find_tasks
-from pipeline.providers.capabilities import CCXT_CAPABILITIES
+from pipeline.providers.table import CAPABILITIES
 
 _SECONDS = 1.0
 # All of one provider, and the last two months not settled yet, as refreshing leaves them.
@@ -50,7 +50,7 @@ def run() -> Iterator[Figure]:
 
 
 def _find(connection: psycopg.Connection) -> int:
-    return len(find_tasks(connection, "p", CCXT_CAPABILITIES["bitfinex"], datetime.now(UTC)))
+    return len(find_tasks(connection, "p", CAPABILITIES["bitfinex"], datetime.now(UTC)))
 
 
 def _scan(connection: psycopg.Connection) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 from pipeline.intervals import Interval
 from pipeline.listing import Listing
 from pipeline.providers.capabilities import RateLimit
-from pipeline.providers.ccxt_client import CcxtOptions, CcxtProvider
+from pipeline.providers.ccxt_client import CcxtProvider
+from pipeline.providers.options import ProviderOptions
 from pipeline.store.database import Database
 from pipeline.store.limits import LedgerLimiter
 from pipeline.store.listings import listings, sync_universe
@@ -76,8 +77,8 @@ def open_client(
     bars_per_request: int | None = None,
 ) -> CcxtProvider:
     """Open a client on the venue that keeps its limit in the ledger."""
-    options = CcxtOptions(
-        exchange=PROVIDER,
+    options = ProviderOptions(
+        source=PROVIDER,
         base_url=f"{venue.url}/{PROVIDER}",
         limit=limit,
         bars_per_request=bars_per_request,

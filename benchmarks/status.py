@@ -15,7 +15,7 @@ import psycopg
 from benchmarks.figures import Figure
 from benchmarks.setting import fresh_database
 from pipeline.plan import plan
-from pipeline.providers.capabilities import capabilities_for
+from pipeline.providers.table import capabilities_for
 from pipeline.store.cells import open_cells
 from pipeline.store.coverage import contradictions
 from pipeline.store.database import Database

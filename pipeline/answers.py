@@ -53,7 +53,9 @@ class Answer:
     unsure: tuple[Interval, ...]
 
 
-def judge(provider: str, window: Interval, bars: pa.Table) -> Answer:
+def judge(
+    provider: str, window: Interval, bars: pa.Table, *, says_when_cut: bool = False
+) -> Answer:
     """Judge the answer to one question.
 
     A silence at an edge of the answer that is longer than every silence inside it may be a cut-off
@@ -65,6 +67,7 @@ def judge(provider: str, window: Interval, bars: pa.Table) -> Answer:
         provider: The provider's name, for errors.
         window: What was asked.
         bars: What came, with `BAR_SCHEMA`, in any order.
+        says_when_cut: The provider says so itself when an answer is not whole.
 
     Raises:
         OutsideWindow: A bar lies outside the window.
@@ -79,6 +82,8 @@ def judge(provider: str, window: Interval, bars: pa.Table) -> Answer:
     outside = (stamps < start) | (stamps >= end)
     if outside.any():
         raise OutsideWindow(provider, window, bars.filter(pa.array(outside)))
+    if says_when_cut:
+        return Answer(bars, window, ())
     minutes = np.unique(stamps // _US_PER_MINUTE)
     inside = int(np.diff(minutes).max(initial=1)) - 1
     first, last = _minute(int(minutes[0])), _minute(int(minutes[-1])) + MINUTE

@@ -145,7 +145,8 @@ class Asking:
 
     def _attempt(self, listing: Listing, window: Interval) -> Answer:
         bars = self._provider.fetch_bars(listing.symbol, listing.asset_class, window)
-        return judge(self._provider.name, window, bars)
+        whole = self._provider.capabilities.says_when_cut
+        return judge(self._provider.name, window, bars, says_when_cut=whole)
 
     def _should_stop(self, outcome: Outcome) -> bool:
         if outcome.error is None:

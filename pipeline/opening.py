@@ -5,13 +5,45 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 
-from pipeline.providers import open_provider
-from pipeline.providers.capabilities import RateLimit
+from pipeline.providers import ProviderOptions, open_provider
+from pipeline.providers.capabilities import Capabilities, RateLimit
 from pipeline.providers.limiter import Unlimited
 from pipeline.providers.protocol import BarProvider
+from pipeline.providers.table import KEYS
+from pipeline.settings import vendor_keys
 from pipeline.store.database import Database
 from pipeline.store.limits import LedgerLimiter
 from pipeline.universe import Universe
+
+
+def options_of(universe: Universe, provider: str) -> ProviderOptions:
+    """Return how the universe configures a provider, with the keys that the environment has.
+
+    Raises:
+        KeyError: The universe has no such provider.
+    """
+    config = universe.providers[provider]
+    limits = config.limits
+    return ProviderOptions(
+        source=universe.source(provider),
+        base_url=config.base_url,
+        feed=config.feed,
+        limit=RateLimit(limits.requests, limits.seconds) if limits else None,
+        bars_per_request=config.bars_per_request,
+        settling=config.settling,
+        asset_classes=sorted({spec.asset_class for spec in universe.listings(provider)})
+        or ["crypto_spot"],
+        keys=vendor_keys(KEYS),
+    )
+
+
+def capabilities_of(universe: Universe, provider: str) -> Capabilities:
+    """Return what a provider can serve, as the universe wants it.
+
+    Raises:
+        Unsupported: There is no such client or exchange.
+    """
+    return options_of(universe, provider).capabilities(provider)
 
 
 @contextmanager
@@ -28,22 +60,10 @@ def open_listed(
 
     Raises:
         Unsupported: There is no such client, or it cannot serve what the universe wants.
+        MissingKeys: It wants keys that are not set.
         DatabaseError: The ledger cannot be reached.
     """
-    config = universe.providers[provider]
-    limits = config.limits
     with ExitStack() as stack:
         limiter = stack.enter_context(LedgerLimiter(database, provider)) if database else None
-        client = open_provider(
-            provider,
-            client=config.client,
-            limiter=limiter or Unlimited(),
-            exchange=universe.exchange_id(provider),
-            base_url=config.base_url,
-            limit=RateLimit(limits.requests, limits.seconds) if limits else None,
-            bars_per_request=config.bars_per_request,
-            settling=config.settling,
-            asset_classes=sorted({spec.asset_class for spec in universe.listings(provider)})
-            or ["crypto_spot"],
-        )
+        client = open_provider(provider, options_of(universe, provider), limiter or Unlimited())
         yield stack.enter_context(closing(client))

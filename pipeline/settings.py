@@ -5,11 +5,13 @@ Nothing here touches the disk beyond reading `.env`, and no secret ever reaches 
 """
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from dotenv import dotenv_values
+from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "MINUTELEDGER_"
@@ -72,8 +74,8 @@ class Settings(BaseSettings):
     """What the environment says, checked. Immutable; every path is absolute.
 
     `MINUTELEDGER_HOME`, `MINUTELEDGER_DATABASE_URL` and `MINUTELEDGER_UNIVERSE` fill the fields of
-    those names; the vendors' keys keep the vendors' own names. The environment wins over `.env`
-    in the current folder, and a variable that is set but empty counts as not set.
+    those names. The environment wins over `.env` in the current folder, and a variable that is set
+    but empty counts as not set. The vendors' keys are read by `vendor_keys`.
     """
 
     model_config = SettingsConfigDict(
@@ -93,11 +95,6 @@ class Settings(BaseSettings):
     """A PostgreSQL of the user's own; None means the embedded server under `home`."""
     universe: AbsolutePath | None = None
     """The universe file as set; read `universe_path`, which knows the default."""
-
-    apca_api_key_id: SecretStr | None = Field(None, validation_alias="APCA_API_KEY_ID")
-    apca_api_secret_key: SecretStr | None = Field(None, validation_alias="APCA_API_SECRET_KEY")
-    alphavantage_api_key: SecretStr | None = Field(None, validation_alias="ALPHAVANTAGE_API_KEY")
-    fmp_api_key: SecretStr | None = Field(None, validation_alias="FMP_API_KEY")
 
     @property
     def universe_path(self) -> Path:
@@ -149,5 +146,24 @@ def load_settings(**overrides: object) -> Settings:
         problems = [_problem(detail) for detail in error.errors(include_input=False)]
         raise SettingsError("\n".join(problems)) from None
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise SettingsError(f".env: cannot be read ({why}); correct it, or remove it") from None
+        raise _unreadable(error) from None
+
+
+def vendor_keys(names: Iterable[str]) -> dict[str, SecretStr]:
+    """Read vendors' keys, by the vendors' own names; those that are not set are left out.
+
+    The environment wins over `.env` in the current folder; set but empty counts as not set.
+
+    Raises SettingsError when `.env` cannot be read.
+    """
+    try:
+        written = dotenv_values(".env", encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(error) from None
+    found = {name: os.environ.get(name) or written.get(name) for name in names}
+    return {name: SecretStr(value) for name, value in found.items() if value}
+
+
+def _unreadable(error: OSError | UnicodeDecodeError) -> SettingsError:
+    why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+    return SettingsError(f".env: cannot be read ({why}); correct it, or remove it")

@@ -7,7 +7,7 @@ values and words are `pipeline.universe_file`'s; what a provider can do is the p
 import hashlib
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -28,6 +28,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from pipeline import universe_file as words
+from pipeline.providers.table import CAPABILITIES, CLIENTS
 from pipeline.settling import Settling
 from pipeline.universe_file import KeyPath, UniverseError, dotted, nearest
 
@@ -51,6 +52,10 @@ def _closed(schema: dict[str, Any]) -> None:
 
 def _named(pattern: str) -> Any:  # noqa: ANN401  metadata for Annotated
     return WithJsonSchema({"type": "string", "pattern": pattern})
+
+
+def _one_of(names: Iterable[str]) -> Any:  # noqa: ANN401  metadata for Annotated
+    return WithJsonSchema({"type": "string", "enum": list(names)})
 
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
@@ -82,10 +87,13 @@ class ProviderConfig(_Config):
 
     model_config = ConfigDict(json_schema_extra={"type": ["object", "null"]})
 
-    client: Literal["ccxt"] = "ccxt"
-    """The kind of client that talks to it."""
+    client: Annotated[str, AfterValidator(words.client), _one_of(CLIENTS)] | None = None
+    """The kind of client that talks to it; if not said, the one that is named like the provider,
+    and ccxt for all others."""
     exchange: Provider | None = None
     """The ccxt exchange id, where the provider is named differently."""
+    feed: Text | None = None
+    """Which of the provider's feeds to ask, where it has several; if not said, the first."""
     base_url: Annotated[str, AfterValidator(words.base_url), _named(words.BASE_URL)] | None = None
     """The address to use instead of the provider's own: a mirror, a proxy, the local venue."""
     start: Start | None = None
@@ -223,9 +231,18 @@ class Universe(_Config):
         earliest = min((spec.start for spec in self.listings(provider)), default=default)
         return earliest.date().replace(day=1)
 
-    def exchange_id(self, provider: str) -> str:
-        """Give the ccxt id: `exchange`, else the provider's name. KeyError: no such provider."""
-        return self.providers[provider].exchange or provider
+    def source(self, provider: str) -> str:
+        """Give a provider's row in the capability table: ccxt's id of an exchange, or a client.
+
+        KeyError: no such provider.
+        """
+        config = self.providers[provider]
+        return config.exchange or (config.client if config.client != "ccxt" else None) or provider
+
+    def client(self, provider: str) -> str:
+        """Give the kind of client that talks to a provider. KeyError: no such provider."""
+        row = CAPABILITIES.get(self.source(provider))
+        return row.client if row else "ccxt"
 
     def fingerprint(self) -> str:
         """Hash what Dagster's definitions are made from: providers and their first months.
@@ -260,6 +277,8 @@ def _rows(raw: Mapping[str, Any]) -> Iterator[_Row]:
 def _conflicts(raw: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
     """Find what is wrong between listings, and between a listing and its provider."""
     providers = _mapping(raw.get("providers"))
+    for name, config in providers.items():
+        yield from _misplaced(name, _mapping(config))
     taken: dict[tuple[str, str, str], KeyPath] = {}
     for row in _rows(raw):
         if row.provider not in providers:
@@ -275,6 +294,21 @@ def _conflicts(raw: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
         if start and end and end <= start:
             text = f"is not after the listing's start, {start:%Y-%m-%d %H:%M} UTC"
             yield (*row.path, "end"), f"{text}; use a later end, or an earlier start"
+
+
+def _misplaced(name: str, config: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    """Find options that the provider's client knows nothing of."""
+    client, exchange, feed = (config.get(option) for option in ("client", "exchange", "feed"))
+    row = CAPABILITIES.get(exchange or (client if client != "ccxt" else None) or name)
+    served_by = row.client if row else "ccxt"
+    if exchange and served_by != "ccxt":
+        yield ("providers", name, "exchange"), f"is for ccxt, not for {served_by}; remove it"
+    elif client == "ccxt" != served_by:
+        yield ("providers", name, "client"), f"must be {served_by} for this name; correct either"
+    feeds = row.feeds if row else ()
+    if feed is not None and feed not in feeds:
+        fix = f"use {words.either(feeds)}" if feeds else "it has but one; remove it"
+        yield ("providers", name, "feed"), f"is {feed!r}, which it does not have; {fix}"
 
 
 def _moment(value: object) -> datetime | None:

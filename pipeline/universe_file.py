@@ -17,6 +17,8 @@ import yaml
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from pipeline.providers.table import CLIENTS
+
 KeyPath = tuple[str | int, ...]
 Options = Callable[[KeyPath], Mapping[str, FieldInfo]]
 """The options that exist at a place in the file, by the name they have there."""
@@ -222,6 +224,13 @@ def provider_name(text: str) -> str:
     return text
 
 
+def client(name: str) -> str:
+    """Check the name of a kind of client."""
+    if name not in CLIENTS:
+        raise ValueError(f"is the text {name!r}{nearest(name, CLIENTS)}; use {either(CLIENTS)}")
+    return name
+
+
 def base_url(url: str) -> str:
     """Check an address. One that is refused is not repeated: it may hold a password."""
     if set(url) & set("@?#"):
@@ -252,7 +261,7 @@ def explain(error: ErrorDetails, tree: YamlTree, options: Options) -> Problem:
     if kind == "literal_error":
         known = re.findall(r"'([^']*)'", error["ctx"]["expected"])
         hint = nearest(str(given), known)
-        return tree.at(path, f"is {_kind(given)}{hint}; use {_either(known)}")
+        return tree.at(path, f"is {_kind(given)}{hint}; use {either(known)}")
     if kind in {"value_error", CONFLICT}:
         return tree.at(path, str(cause or error["msg"]))
     what = error["msg"][0].lower() + error["msg"][1:]
@@ -296,7 +305,7 @@ def _unknown(name: str, known: Mapping[str, FieldInfo]) -> str:
         return (
             "does not belong here; keys and passwords come from the environment (see .env.example)"
         )
-    return f"is not an option here{nearest(name, known)}; use {_either(known)}"
+    return f"is not an option here{nearest(name, known)}; use {either(known)}"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -305,6 +314,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f" (did you mean {close[0]}?)" if close else ""
 
 
-def _either(known: Iterable[str]) -> str:
+def either(known: Iterable[str]) -> str:
+    """`a, b or c`."""
     *others, last = known
     return f"{', '.join(others)} or {last}" if others else str(last)

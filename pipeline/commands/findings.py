@@ -15,16 +15,11 @@ from pipeline.orchestration.api import DagsterApi
 from pipeline.orchestration.state import running
 from pipeline.providers.errors import ProviderError
 from pipeline.providers.protocol import BarProvider
-from pipeline.settings import PREFIX, Settings
+from pipeline.providers.table import CAPABILITIES, KEYS
+from pipeline.settings import PREFIX, Settings, vendor_keys
 from pipeline.store.database import Database, DatabaseError
 from pipeline.universe import Universe
 
-_KEYS = {
-    "APCA_API_KEY_ID": "Alpaca",
-    "APCA_API_SECRET_KEY": "Alpaca",
-    "ALPHAVANTAGE_API_KEY": "Alpha Vantage",
-    "FMP_API_KEY": "Financial Modeling Prep",
-}
 _GIB = 1024**3
 _LITTLE_DISK = 5 * _GIB
 _NO_DISK = _GIB // 2
@@ -57,9 +52,11 @@ def about_settings(settings: Settings) -> Iterator[Finding]:
     }
     for name, value in values.items():
         yield Finding(PREFIX + name, "ok", f"{value} ({_source(PREFIX + name)})")
-    for name, vendor in _KEYS.items():
-        if getattr(settings, name.lower()) is None:
-            yield Finding(name, "note", f"not set; only needed for {vendor}")
+    keys = vendor_keys(KEYS)
+    for name in KEYS:
+        users = [source for source, row in CAPABILITIES.items() if name in row.keys]
+        if name not in keys:
+            yield Finding(name, "note", f"not set; only needed for {', '.join(users)}")
         else:
             yield Finding(name, "ok", f"set ({_source(name)})")
 

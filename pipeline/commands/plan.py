@@ -114,16 +114,13 @@ def megabytes(number: float) -> str:
 
 
 def _capabilities(universe: Universe, provider: str) -> Capabilities:
-    from pipeline.providers.capabilities import RateLimit, capabilities_for
+    from pipeline.opening import capabilities_of
+    from pipeline.providers.errors import Unsupported
 
-    config = universe.providers[provider]
-    limit = RateLimit(config.limits.requests, config.limits.seconds) if config.limits else None
     try:
-        return capabilities_for(
-            universe.exchange_id(provider), limit, config.bars_per_request, config.settling
-        )
-    except ValueError as error:
-        raise CommandError(f"{provider}: {error}") from None
+        return capabilities_of(universe, provider)
+    except Unsupported as error:
+        raise CommandError(str(error)) from None
 
 
 def _check_synced(connection: psycopg.Connection, universe: Universe) -> None:

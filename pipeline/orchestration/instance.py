@@ -8,18 +8,16 @@ import socket
 import sysconfig
 from pathlib import Path
 
-from pydantic import SecretStr
-
 from pipeline.orchestration.errors import OrchestrationError
 from pipeline.orchestration.supervisor import Program
-from pipeline.settings import PREFIX, Settings
+from pipeline.providers.table import KEYS
+from pipeline.settings import PREFIX, Settings, vendor_keys
 from pipeline.store.database import Database
 
 HOST = "127.0.0.1"
 _ROOT = Path(__file__).parents[2]
 _INSTANCE_FILE = _ROOT / "dagster.yaml"
 _WORKSPACE_FILE = _ROOT / "workspace.yaml"
-_KEYS = ("apca_api_key_id", "apca_api_secret_key", "alphavantage_api_key", "fmp_api_key")
 _HIGHEST_PORT = 65_535
 
 
@@ -45,11 +43,8 @@ def environment(settings: Settings, database: Database, code_port: int) -> dict[
     }
     if settings.database_url is not None:
         ours[f"{PREFIX}DATABASE_URL"] = settings.database_url.get_secret_value()
-    for name in _KEYS:
-        secret = getattr(settings, name)
-        if isinstance(secret, SecretStr):
-            ours[name.upper()] = secret.get_secret_value()
-    return kept | ours
+    keys = {name: key.get_secret_value() for name, key in vendor_keys(KEYS).items()}
+    return kept | ours | keys
 
 
 def _with_driver(url: str) -> str:

@@ -1,5 +1,6 @@
 """Market-data providers: one protocol, one capability table, one error tree."""
 
+from pipeline.providers.options import ProviderOptions
 from pipeline.providers.registry import open_provider
 
-__all__ = ["open_provider"]
+__all__ = ["ProviderOptions", "open_provider"]

@@ -1,15 +1,13 @@
-"""The capability table: what each provider can serve, and how it behaves.
+"""What there is to know of a provider: what it can serve, and how it behaves.
 
-What belongs here: facts about providers, as data. A client asks this table instead of branching on
-names. The universe may override limits and page sizes.
+What belongs here: the words. The facts themselves are in `table`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Literal
 
 from pipeline.intervals import MINUTE, floor_minute
 from pipeline.settling import DEFAULT as DEFAULT_SETTLING
@@ -49,6 +47,12 @@ class Capabilities:
         settling: When answered minutes are asked again, until they are final.
         concurrency: How many requests are worth having under way at once.
         refusal_pause: How long everybody waits after a refusal (429) that does not say how long.
+        client: The kind of client that talks to it.
+        asset_classes: What it serves; empty for whatever its own market list says.
+        keys: The environment variables that hold its keys; all of them are needed.
+        feeds: The feeds that it has, the default first; empty where there is but one.
+        says_when_cut: Whether an answer that does not hold all of its window says so. If not, a
+            silence at its edge is asked again by itself.
     """
 
     limit: RateLimit
@@ -64,118 +68,14 @@ class Capabilities:
     settling: Settling = DEFAULT_SETTLING
     concurrency: int = 4
     refusal_pause: timedelta = timedelta(seconds=60)
+    client: str = "ccxt"
+    asset_classes: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    feeds: tuple[str, ...] = ()
+    says_when_cut: bool = False
 
     def edge_of_history(self, now: datetime) -> datetime | None:
         """Return the first minute that can still be asked for, UTC; None when all of them can."""
         if self.history_minutes is None:
             return None
         return floor_minute(now) - self.history_minutes * MINUTE + REACH_MARGIN
-
-
-CCXT_CAPABILITIES: Final[Mapping[str, Capabilities]] = {
-    "bitfinex": Capabilities(limit=RateLimit(30, 60.0), bars_per_request=10_000, concurrency=2),
-    "binance": Capabilities(
-        limit=RateLimit(6000, 60.0),
-        bars_per_request=1000,
-        request_weight=2,
-        list_weight=20,
-        quiet_minutes="flat",
-        concurrency=8,
-    ),
-    "kraken": Capabilities(
-        limit=RateLimit(1, 1.0),
-        bars_per_request=720,
-        # OHLC knows the newest 720 minutes, the running one included. Five fewer are asked for,
-        # because the reach moves on while a request waits for its turn.
-        history_minutes=715,
-        quiet_minutes="flat",
-        ends_window=False,
-        first_trade="unknown",
-        concurrency=2,
-    ),
-    "coinbase": Capabilities(
-        limit=RateLimit(10, 1.0),
-        bars_per_request=300,
-        list_requests=2,
-        first_trade="search",
-        concurrency=8,
-    ),
-    "okx": Capabilities(limit=RateLimit(20, 2.0), bars_per_request=100, quiet_minutes="flat"),
-    "bybit": Capabilities(limit=RateLimit(50, 1.0), bars_per_request=1000, quiet_minutes="flat"),
-    "kucoin": Capabilities(
-        limit=RateLimit(2000, 30.0),
-        bars_per_request=1500,
-        request_weight=3,
-        ends_window=False,
-        first_trade="search",
-    ),
-}
-"""What is known of exchanges served through ccxt, by ccxt's id. The limits are for keyless use."""
-
-_CAREFUL_SECONDS: Final = 0.1
-_CAREFUL_PAGE: Final = 100
-_LONGEST_PAGE: Final = 10_000
-
-
-def capabilities_for(
-    exchange: str,
-    limit: RateLimit | None = None,
-    bars_per_request: int | None = None,
-    settling: Settling | None = None,
-) -> Capabilities:
-    """Return the table's row of a ccxt exchange, or a careful default made of ccxt's own table.
-
-    Args:
-        exchange: ccxt's id of the exchange.
-        limit: Replaces the row's limit.
-        bars_per_request: Replaces the row's page size, in minutes.
-        settling: Replaces the row's settling delays.
-
-    Raises:
-        ValueError: ccxt has no such exchange, or an override is not positive.
-    """
-    row = CCXT_CAPABILITIES.get(exchange) or _derived(exchange)
-    if bars_per_request is not None:
-        if bars_per_request < 1:
-            raise ValueError(f"bars_per_request {bars_per_request} must be at least 1")
-        row = replace(row, bars_per_request=bars_per_request)
-    if settling is not None:
-        row = replace(row, settling=settling)
-    if limit is not None:
-        if limit.requests < 1 or limit.seconds <= 0:
-            raise ValueError(f"{limit} allows nothing; give at least 1 request in more than 0 s")
-        # A limit that the universe counts in requests must admit the heaviest single one.
-        row = replace(
-            row,
-            limit=limit,
-            request_weight=min(row.request_weight, limit.requests),
-            list_weight=min(row.list_weight, limit.requests),
-        )
-    return row
-
-
-def _derived(exchange: str) -> Capabilities:
-    """Return the default for an exchange without a row: ccxt's pace, at most 10 a second."""
-    import ccxt
-
-    if exchange not in ccxt.exchanges:
-        raise ValueError(f"ccxt has no exchange {exchange!r}; `ccxt.exchanges` lists what it has")
-    client: Any = getattr(ccxt, exchange)()
-    seconds = max(float(client.rateLimit) / 1000, _CAREFUL_SECONDS)
-    return Capabilities(
-        limit=RateLimit(1, seconds),
-        bars_per_request=min(_page_size(client.features or {}), _LONGEST_PAGE),
-        ends_window=False,
-        first_trade="search",
-        concurrency=2,
-    )
-
-
-def _page_size(features: Mapping[str, Any]) -> int:
-    """Return how many bars a request may ask for, by ccxt's feature table."""
-    spot = features.get("spot") or {}
-    swap = (features.get("swap") or {}).get("linear") or {}
-    for section in (spot, swap):
-        if size := (section.get("fetchOHLCV") or {}).get("limit"):
-            return int(size)
-    return _CAREFUL_PAGE

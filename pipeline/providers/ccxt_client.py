@@ -9,8 +9,7 @@ What belongs here: `BarProvider` for ccxt, as the sum of its parts: what happens
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -19,43 +18,24 @@ import pyarrow.compute as pc
 
 from pipeline.intervals import Interval, floor_minute
 from pipeline.providers import first_trade
-from pipeline.providers.capabilities import RateLimit, capabilities_for
+from pipeline.providers.ccxt_errors import translate
 from pipeline.providers.ccxt_markets import ASSET_CLASSES, MarketList, to_market
 from pipeline.providers.ccxt_rows import EXTRA_CELLS, Row, to_bars
 from pipeline.providers.ccxt_session import open_exchange, raw_candles
-from pipeline.providers.ccxt_watch import Watch
 from pipeline.providers.errors import MalformedAnswer, Unsupported
 from pipeline.providers.limiter import Limiter
+from pipeline.providers.options import ProviderOptions
 from pipeline.providers.protocol import FirstTrade, Market
-from pipeline.settling import Settling
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CcxtOptions:
-    """How a ccxt provider is configured.
-
-    Attributes:
-        exchange: ccxt's id of the exchange.
-        base_url: Replaces scheme and host of every address of the exchange (mirror, proxy); paths
-            are kept.
-        limit: Replaces the capability table's rate limit.
-        bars_per_request: Replaces the capability table's page size, in minutes.
-        settling: Replaces the capability table's settling delays.
-        asset_classes: What is listed; Binance's swaps and futures cost two requests more.
-        timeout_seconds: How long an answer may take to begin.
-    """
-
-    exchange: str
-    base_url: str | None = None
-    limit: RateLimit | None = None
-    bars_per_request: int | None = None
-    settling: Settling | None = None
-    asset_classes: Collection[str] = ("crypto_spot",)
-    timeout_seconds: float = 30.0
-
+from pipeline.providers.table import capabilities_for
+from pipeline.providers.watch import Watch
 
 _CLOCK_TOLERANCE = timedelta(minutes=2)
 """How far a provider's clock may be ahead of ours."""
+
+
+def open_client(name: str, options: ProviderOptions, limiter: Limiter) -> CcxtProvider:
+    """Return a client for a configured exchange; see `registry.open_provider`."""
+    return CcxtProvider(name, options, limiter=limiter)
 
 
 class CcxtProvider:
@@ -63,7 +43,7 @@ class CcxtProvider:
 
     Args:
         name: The provider's name in the universe.
-        options: The configuration.
+        options: How it is configured; `source` is ccxt's id of the exchange.
         limiter: Shared by everything that sends to the exchange.
         clock: The present, an aware UTC datetime.
 
@@ -75,18 +55,13 @@ class CcxtProvider:
     def __init__(
         self,
         name: str,
-        options: CcxtOptions,
+        options: ProviderOptions,
         *,
         limiter: Limiter,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.name = name
-        try:
-            self.capabilities = capabilities_for(
-                options.exchange, options.limit, options.bars_per_request, options.settling
-            )
-        except ValueError as error:
-            raise Unsupported(name, str(error)) from None
+        self.capabilities = options.capabilities(name)
         self._asset_classes = frozenset(options.asset_classes)
         if unknown := self._asset_classes - set(ASSET_CLASSES.values()):
             raise Unsupported(name, f"ccxt serves no {', '.join(sorted(unknown))}")
@@ -95,11 +70,12 @@ class CcxtProvider:
             name,
             self.capabilities,
             limiter,
-            published=capabilities_for(options.exchange).limit,
+            translate,
+            published=capabilities_for(options.source).limit,
             clock=clock,
         )
         self._exchange = open_exchange(
-            options.exchange,
+            options.source,
             self._watch,
             base_url=options.base_url,
             timeout_seconds=options.timeout_seconds,

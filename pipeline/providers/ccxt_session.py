@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 from requests.adapters import HTTPAdapter
 
-from pipeline.providers.ccxt_watch import Exchanged, Watch
 from pipeline.providers.errors import MalformedAnswer, Unsupported
+from pipeline.providers.watch import Exchanged, Watch
 
 if TYPE_CHECKING:
     from pipeline.providers.ccxt_rows import Row

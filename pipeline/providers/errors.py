@@ -6,6 +6,7 @@ is to be done about it. Each client translates its SDK's errors into these, in o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 
@@ -71,7 +72,22 @@ class PermanentError(ProviderError):
 
 
 class AuthenticationFailed(PermanentError):
-    """The provider does not accept the credentials, or they are missing."""
+    """The provider does not accept the keys, or they are missing."""
+
+
+class MissingKeys(AuthenticationFailed):
+    """The provider wants keys, and they are not set.
+
+    Args:
+        keys: The environment variables that should hold them.
+    """
+
+    def __init__(self, provider: str, keys: Sequence[str]) -> None:
+        super().__init__(
+            provider,
+            f"{' and '.join(keys)} not set",
+            "set what is missing in the environment or in .env (see .env.example)",
+        )
 
 
 class UnknownSymbol(PermanentError):

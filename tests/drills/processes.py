@@ -24,7 +24,8 @@ import psycopg
 from pipeline import download as downloading
 from pipeline.asking import Patience
 from pipeline.providers.capabilities import RateLimit
-from pipeline.providers.ccxt_client import CcxtOptions, CcxtProvider
+from pipeline.providers.ccxt_client import CcxtProvider
+from pipeline.providers.options import ProviderOptions
 from pipeline.store import session
 from pipeline.store.database import Database, DatabaseError
 from pipeline.store.limits import LedgerLimiter
@@ -101,8 +102,8 @@ def download_and_judge(job: Job) -> None:
 
 
 def _download(job: Job, *, judge: bool) -> bool:
-    options = CcxtOptions(
-        exchange=PROVIDER,
+    options = ProviderOptions(
+        source=PROVIDER,
         base_url=f"{job.venue}/{PROVIDER}",
         limit=RateLimit(job.per_second, 1.0),
         bars_per_request=PAGE,

@@ -19,7 +19,8 @@ from pipeline.download import Downloader, MonthReport
 from pipeline.intervals import Interval
 from pipeline.listing import Listing
 from pipeline.providers.capabilities import RateLimit
-from pipeline.providers.ccxt_client import CcxtOptions, CcxtProvider
+from pipeline.providers.ccxt_client import CcxtProvider
+from pipeline.providers.options import ProviderOptions
 from pipeline.store.coverage import CoverageRow, coverage
 from pipeline.store.database import Database
 from pipeline.store.limits import LedgerLimiter
@@ -73,8 +74,8 @@ class Drill:
         again: bool = False,
     ) -> MonthReport:
         """Download the day with a fresh client; return the report."""
-        options = CcxtOptions(
-            exchange=self.exchange,
+        options = ProviderOptions(
+            source=self.exchange,
             base_url=f"{self.venue.url}/{self.exchange}",
             limit=RateLimit(1000, 1.0),
             timeout_seconds=1.5,

@@ -11,7 +11,8 @@ import pytest
 from pipeline.download import Downloader, MonthReport
 from pipeline.intervals import MINUTE, floor_minute
 from pipeline.listing import Listing
-from pipeline.providers.ccxt_client import CcxtOptions, CcxtProvider
+from pipeline.providers.ccxt_client import CcxtProvider
+from pipeline.providers.options import ProviderOptions
 from pipeline.store.database import Database
 from pipeline.store.limits import LedgerLimiter
 from pipeline.store.listings import listings, sync_universe
@@ -54,7 +55,7 @@ def download(
     def now() -> datetime:
         return datetime.now(UTC) + ahead
 
-    options = CcxtOptions(exchange="coinbase", base_url=f"{venue.url}/coinbase")
+    options = ProviderOptions(source="coinbase", base_url=f"{venue.url}/coinbase")
     reports = []
     with (
         LedgerLimiter(database, "coinbase") as limiter,

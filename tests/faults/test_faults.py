@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.providers.capabilities import CCXT_CAPABILITIES
+from pipeline.providers.table import CAPABILITIES
 from tests.faults.conftest import DAY, HASTE, MARKETS, Drill, put_in_ledger
 from tests.making import at
 
@@ -89,7 +89,7 @@ def test_a_lasting_fault_leaves_its_minutes_open_and_they_come_when_it_is_gone(
     if error is not None:
         assert (error,) in drill.query("SELECT DISTINCT error FROM ledger.fetch_failure")
     open_minutes = drill.coverage().expected - drill.coverage().settled
-    page = CCXT_CAPABILITIES[drill.exchange].bars_per_request
+    page = CAPABILITIES[drill.exchange].bars_per_request
 
     drill.venue.clear_faults()
     drill.venue.clear_requests()

@@ -12,9 +12,11 @@ import pytest
 from pipeline.download import Downloader
 from pipeline.heal import Healing, Task, default_budget, find_tasks, heal
 from pipeline.intervals import MINUTE, Interval
-from pipeline.providers.capabilities import RateLimit, capabilities_for
-from pipeline.providers.ccxt_client import CcxtOptions, CcxtProvider
+from pipeline.providers.capabilities import RateLimit
+from pipeline.providers.ccxt_client import CcxtProvider
 from pipeline.providers.limiter import Unlimited
+from pipeline.providers.options import ProviderOptions
+from pipeline.providers.table import capabilities_for
 from pipeline.store.coverage import coverage
 from pipeline.store.database import Database
 from pipeline.store.failures import GIVE_UP_AFTER, LONGEST_RETRY, retry_given_up
@@ -52,8 +54,8 @@ class Clinic:
 
     @contextmanager
     def downloader(self, now: datetime, patience: Any = HASTE) -> Iterator[Downloader]:
-        options = CcxtOptions(
-            exchange=PROVIDER,
+        options = ProviderOptions(
+            source=PROVIDER,
             base_url=f"{self.venue.url}/{PROVIDER}",
             limit=RateLimit(1000, 1.0),
             timeout_seconds=1.5,
@@ -236,7 +238,7 @@ def test_minutes_out_of_a_providers_reach_cost_nothing_and_become_unavailable(
         (date(2024, 4, 1), 0),
         (date(2024, 5, 1), 1),
     ]
-    options = CcxtOptions(exchange="kraken", base_url="http://127.0.0.1:9")
+    options = ProviderOptions(source="kraken", base_url="http://127.0.0.1:9")
     provider = CcxtProvider("kraken", options, limiter=Unlimited())
     with Downloader(database, provider, patience=HASTE, now=lambda: now) as downloader:
         healing = heal(downloader, tasks[:1], budget=1)

@@ -13,9 +13,11 @@ import pytest
 from pipeline.download import Downloader
 from pipeline.intervals import Interval
 from pipeline.plan import TRADED, Plan, _runs, plan
-from pipeline.providers.capabilities import Capabilities, RateLimit, capabilities_for
-from pipeline.providers.ccxt_client import CcxtOptions, CcxtProvider
+from pipeline.providers.capabilities import Capabilities, RateLimit
+from pipeline.providers.ccxt_client import CcxtProvider
 from pipeline.providers.limiter import Unlimited
+from pipeline.providers.options import ProviderOptions
+from pipeline.providers.table import capabilities_for
 from pipeline.store.cells import Cell, open_cells
 from pipeline.store.database import Database
 from pipeline.store.listings import listings, sync_universe
@@ -53,8 +55,8 @@ class World:
         """Download some cells as one run does; return the requests sent and the bars stored."""
         client = CcxtProvider(
             self.exchange,
-            CcxtOptions(
-                exchange=self.exchange,
+            ProviderOptions(
+                source=self.exchange,
                 base_url=f"{self.venue.url}/{self.exchange}",
                 limit=LIMIT,
             ),

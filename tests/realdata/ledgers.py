@@ -12,8 +12,9 @@ from pipeline.asking import Patience
 from pipeline.download import Downloader, MonthReport
 from pipeline.intervals import Interval
 from pipeline.providers.capabilities import RateLimit
-from pipeline.providers.ccxt_client import CcxtOptions, CcxtProvider
+from pipeline.providers.ccxt_client import CcxtProvider
 from pipeline.providers.limiter import Unlimited
+from pipeline.providers.options import ProviderOptions
 from pipeline.store.database import Database
 from pipeline.store.listings import listings, sync_universe
 from pipeline.universe import Universe
@@ -70,8 +71,8 @@ def fill(
         sync_universe(connection, _universe(recordings))
         connection.commit()
         entered = listings(connection, PROVIDER, [one.key for one in recordings])
-    options = CcxtOptions(
-        exchange=PROVIDER, base_url=f"{venue.url}/{PROVIDER}", limit=RateLimit(1000, 1.0)
+    options = ProviderOptions(
+        source=PROVIDER, base_url=f"{venue.url}/{PROVIDER}", limit=RateLimit(1000, 1.0)
     )
     provider = CcxtProvider(PROVIDER, options, limiter=Unlimited(), clock=lambda: now)
     lives = {one.key: one.life for one in recordings}

@@ -8,18 +8,20 @@ from typing import Any
 import ccxt
 import pytest
 
-from pipeline.providers.capabilities import CCXT_CAPABILITIES, RateLimit, capabilities_for
+from pipeline.providers.capabilities import RateLimit
+from pipeline.providers.ccxt_errors import translate
 from pipeline.providers.ccxt_session import open_exchange, raw_candles
-from pipeline.providers.ccxt_watch import Exchanged, Watch
 from pipeline.providers.errors import MalformedAnswer
 from pipeline.providers.limiter import Unlimited
+from pipeline.providers.table import CAPABILITIES, capabilities_for
+from pipeline.providers.watch import Exchanged, Watch
 
 BASE = "http://127.0.0.1:9/mirror"
 
 
 def _opened(name: str, types: tuple[str, ...] = ("spot",)) -> Any:
     capabilities = capabilities_for(name)
-    watch = Watch(name, capabilities, Unlimited())
+    watch = Watch(name, capabilities, Unlimited(), translate)
     return open_exchange(name, watch, base_url=BASE + "/", timeout_seconds=1.0, types=types)
 
 
@@ -33,8 +35,8 @@ def _served() -> list[str]:
 
 
 def test_pages_of_the_table_are_no_longer_than_ccxt_knows_them_to_be() -> None:
-    for name, row in CCXT_CAPABILITIES.items():
-        assert row.bars_per_request <= capabilities_of(name), name
+    for name, row in CAPABILITIES.items():
+        assert row.client != "ccxt" or row.bars_per_request <= capabilities_of(name), name
 
 
 def capabilities_of(name: str) -> int:
@@ -47,7 +49,7 @@ def test_every_exchange_that_ccxt_knows_has_careful_capabilities() -> None:
         row = capabilities_for(name)
         assert 1 <= row.bars_per_request <= 10_000
         assert row.request_weight <= row.limit.requests
-        if name not in CCXT_CAPABILITIES:
+        if name not in CAPABILITIES:
             assert row.limit.requests / row.limit.seconds <= 10
             assert not row.ends_window
 

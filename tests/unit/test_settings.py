@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
-from pipeline.settings import Settings, SettingsError, load_settings
+from pipeline.settings import Settings, SettingsError, load_settings, vendor_keys
 
 ROOT = Path(__file__).parents[2]
 VARIABLES = (
@@ -79,8 +79,7 @@ def test_the_env_file_is_read_and_the_environment_wins_over_it(
     (tmp_path / ".env").write_text(f"MINUTELEDGER_HOME=/from/file\nFMP_API_KEY={SECRET}\nOTHER=1\n")
     settings = load_settings()
     assert settings.home == Path("/from/file")
-    assert settings.fmp_api_key is not None
-    assert settings.fmp_api_key.get_secret_value() == SECRET
+    assert vendor_keys(["FMP_API_KEY", "APCA_API_KEY_ID"]) == {"FMP_API_KEY": SecretStr(SECRET)}
     monkeypatch.setenv("MINUTELEDGER_HOME", "/from/environment")
     assert load_settings().home == Path("/from/environment")
 

@@ -143,8 +143,8 @@ def test_the_exchange_is_named_like_the_provider_unless_it_says_otherwise(file: 
         "start: 2020-01-01\nproviders: {kraken: , futures: {exchange: krakenfutures}}\ninstruments:"
     )
     universe = load(file, text)
-    assert universe.exchange_id("kraken") == "kraken"
-    assert universe.exchange_id("futures") == "krakenfutures"
+    assert universe.source("kraken") == "kraken"
+    assert universe.source("futures") == "krakenfutures"
 
 
 def test_a_provider_takes_an_address_limits_and_a_page_size(file: Path) -> None:
@@ -312,7 +312,7 @@ hello
     .client: is the text 'ccx' (did you mean ccxt?); use ccxt
 
 {limit: 3}
-    .limit: is not an option here (did you mean limits?); use client, exchange, base_url,
+    .limit: is not an option here (did you mean limits?); use client, exchange, feed, base_url,
     start, limits, bars_per_request or settle
 
 {limits: 3}
@@ -377,6 +377,9 @@ hello
 {base_url: 'http://host/?apikey=hunter2'}
     .base_url: must not carry a user, password or query; remove it, keys come from the
     environment (see .env.example)
+
+{feed: sip}
+    .feed: is 'sip', which it does not have; it has but one; remove it
 
 {exchange: Kraken}
     .exchange: is 'Kraken', not usable as a provider's name; use lower-case letters,

@@ -12,8 +12,9 @@ import pytest
 from pipeline.bars import BAR_SCHEMA
 from pipeline.intervals import Interval
 from pipeline.providers.capabilities import RateLimit
-from pipeline.providers.ccxt_client import CcxtOptions, CcxtProvider
+from pipeline.providers.ccxt_client import CcxtProvider
 from pipeline.providers.limiter import Unlimited
+from pipeline.providers.options import ProviderOptions
 from venue import VenueProcess
 
 NOW = datetime(2024, 6, 1, 12, 0, 30, tzinfo=UTC)
@@ -68,7 +69,7 @@ def opened(venue: VenueProcess) -> Iterator[Opener]:
         host = options.pop("host", name)
         limiter = options.pop("limiter", Unlimited())
         options = {"limit": UNHURRIED, "timeout_seconds": 2.0, **options}
-        configured = CcxtOptions(exchange=name, base_url=f"{venue.url}/{host}", **options)
+        configured = ProviderOptions(source=name, base_url=f"{venue.url}/{host}", **options)
         provider = CcxtProvider(name, configured, limiter=limiter, clock=lambda: NOW)
         providers.append(provider)
         if listed:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pipeline.intervals import Interval
-from pipeline.providers import open_provider
+from pipeline.providers import ProviderOptions, open_provider
 from pipeline.providers.errors import MalformedAnswer, RateLimited
 from pipeline.store.database import Database, DatabaseError
 from pipeline.store.limits import LedgerLimiter
@@ -119,13 +119,8 @@ def test_many_threads_stay_within_the_venues_own_strict_limit(limiter: LedgerLim
     market = {"BTC-USD": {"listed_at": LISTED.isoformat()}}
     config = {"exchanges": {"coinbase": {"markets": market}}}  # ten a second, as published
     with VenueProcess(config) as venue:
-        provider = open_provider(
-            "strict",
-            client="ccxt",
-            limiter=limiter,
-            exchange="coinbase",
-            base_url=f"{venue.url}/coinbase",
-        )
+        options = ProviderOptions(source="coinbase", base_url=f"{venue.url}/coinbase")
+        provider = open_provider("strict", options, limiter)
         start = datetime(2024, 5, 1, tzinfo=UTC)
         windows = list(Interval(start, datetime(2024, 5, 2, tzinfo=UTC)).split(48))
         with ThreadPoolExecutor(8) as pool:
@@ -142,10 +137,8 @@ def test_software_that_is_not_ours_is_left_its_part_of_the_limit(
     market = {"BTC-USDT": {"listed_at": LISTED.isoformat()}}
     config = {"now": "2024-06-01T12:00:05Z", "exchanges": {"binance": {"markets": market}}}
     with VenueProcess(config) as venue, LedgerLimiter(database, "others") as others:
-        ours, theirs = (
-            open_provider("binance", client="ccxt", limiter=one, base_url=f"{venue.url}/binance")
-            for one in (limiter, others)
-        )
+        options = ProviderOptions(source="binance", base_url=f"{venue.url}/binance")
+        ours, theirs = (open_provider("binance", options, one) for one in (limiter, others))
         window = Interval(LISTED, LISTED + timedelta(minutes=1))
         with closing(ours), closing(theirs):
             for client in (theirs, theirs, theirs, ours):

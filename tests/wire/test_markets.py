@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from pipeline.intervals import Interval
-from pipeline.providers import open_provider
+from pipeline.providers import ProviderOptions, open_provider
 from pipeline.providers.errors import UnknownSymbol, Unsupported
 from pipeline.providers.limiter import Unlimited
 from tests.wire.conftest import EXCHANGES, LISTED, Opener, recent, spelled, truth
@@ -101,11 +101,10 @@ def test_requests_are_counted_exactly_under_threads(opened: Opener, venue: Venue
 
 
 def test_what_cannot_be_served_is_said_when_it_is_opened() -> None:
-    with pytest.raises(Unsupported, match="no client"):
-        open_provider("x", client="carrier pigeon", limiter=Unlimited())
     with pytest.raises(Unsupported, match="no exchange 'nowhere'"):
-        open_provider("nowhere", client="ccxt", limiter=Unlimited())
+        open_provider("x", ProviderOptions(source="nowhere"), Unlimited())
     with pytest.raises(Unsupported, match="1-minute"):
-        open_provider("coinmate", client="ccxt", limiter=Unlimited())
+        open_provider("x", ProviderOptions(source="coinmate"), Unlimited())
+    options = ProviderOptions(source="kraken", asset_classes=["equity"])
     with pytest.raises(Unsupported, match="equity"):
-        open_provider("kraken", client="ccxt", limiter=Unlimited(), asset_classes=["equity"])
+        open_provider("kraken", options, Unlimited())

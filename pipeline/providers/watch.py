@@ -1,7 +1,7 @@
-"""What goes over the wire while one of ccxt's methods runs: in its turn, counted, and kept.
+"""What goes over the wire while a method of a vendor's SDK runs: in its turn, counted, and kept.
 
-What belongs here: what becomes of one request, from the limiter and back to it. Not here: how ccxt
-is made to come here with it (`ccxt_session`).
+What belongs here: what becomes of one request, from the limiter and back to it. Not here: how an
+SDK is made to come here with it (each client's session), and what its errors mean.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from pipeline.providers.capabilities import Capabilities, RateLimit
-from pipeline.providers.ccxt_errors import translate
 from pipeline.providers.errors import MalformedAnswer, ProviderError, RateLimited
 from pipeline.providers.headers import Headers, read_clock_skew, read_usage
 from pipeline.providers.limiter import ANSWERED, Limiter, PausedError, Report, Send
@@ -47,13 +46,13 @@ class Flight:
 
 @dataclass(slots=True)
 class Exchanged:
-    """What was sent and what came back while one of ccxt's methods ran in one thread.
+    """What was sent and what came back while one of an SDK's methods ran in one thread.
 
     Attributes:
         weight: What each request costs against the limit.
         answers: The decoded JSON of every answer.
-        rows: The candles ccxt was about to parse; None when it did not get that far.
-        failures: Errors met on the way, also those that ccxt swallowed.
+        rows: The rows that the SDK was about to parse; None when it did not get that far.
+        failures: Errors met on the way, also those that the SDK swallowed.
         limiter_failure: Why the limiter could not be asked, if so: no fault of the provider.
         decoding: Whether this thread is the one that reads an answer.
         flight: The latest request.
@@ -75,6 +74,7 @@ class Watch:
         provider: The provider's name in the universe.
         capabilities: What is known of it.
         limiter: Is asked before each request, and told how it ended.
+        translate: From the provider's name and whatever the SDK raises to our errors.
         published: The limit that the provider publishes, whatever ours is.
         clock: The present, an aware UTC datetime.
     """
@@ -84,6 +84,7 @@ class Watch:
         provider: str,
         capabilities: Capabilities,
         limiter: Limiter,
+        translate: Callable[[str, Exception], ProviderError],
         *,
         published: RateLimit | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -93,6 +94,7 @@ class Watch:
         self.requests_sent = 0
         self.clock_skew: timedelta | None = None
         self._limiter = limiter
+        self._translate = translate
         self._published = published or capabilities.limit
         self._clock = clock
         self._count = threading.Lock()
@@ -115,12 +117,12 @@ class Watch:
         try:
             yield exchanged
         except Exception as error:
-            # ccxt may have taken the limiter's error for one of the exchange's.
+            # The SDK may have taken the limiter's error for one of the provider's.
             if exchanged.limiter_failure:
                 raise exchanged.limiter_failure  # noqa: B904 - nothing of the provider caused it
             if isinstance(error, ProviderError):
                 raise
-            raise translate(self.provider, error) from error
+            raise self._translate(self.provider, error) from error
         finally:
             self._let_others_decode()
         if exchanged.limiter_failure:
@@ -175,7 +177,7 @@ class Watch:
         try:
             answer = request()
         except Exception as error:
-            failure = translate(self.provider, error)
+            failure = self._translate(self.provider, error)
             self._land(flight, failure)
             raise failure from error
         if not isinstance(answer, dict | list):

@@ -1,0 +1,61 @@
+"""How one provider of the universe is configured, for whichever client serves it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from pydantic import SecretStr
+
+from pipeline.providers.capabilities import Capabilities, RateLimit
+from pipeline.providers.errors import Unsupported
+from pipeline.providers.table import CAPABILITIES, capabilities_for
+from pipeline.settling import Settling
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderOptions:
+    """How a provider is configured.
+
+    Attributes:
+        source: Its row in the capability table: ccxt's id of an exchange, or a client's name.
+        base_url: Replaces scheme and host of every address of the provider (mirror, proxy, the
+            local venue); paths are kept.
+        feed: Which of the provider's feeds to ask; None for its first.
+        limit: Replaces the row's rate limit.
+        bars_per_request: Replaces the row's page size, in minutes.
+        settling: Replaces the row's settling delays.
+        asset_classes: What is listed; Binance's swaps and futures cost two requests more.
+        keys: The vendor's keys, by the environment variable that holds each.
+        timeout_seconds: How long an answer may take to begin.
+    """
+
+    source: str
+    base_url: str | None = None
+    feed: str | None = None
+    limit: RateLimit | None = None
+    bars_per_request: int | None = None
+    settling: Settling | None = None
+    asset_classes: Collection[str] = ("crypto_spot",)
+    keys: Mapping[str, SecretStr] = field(default_factory=dict)
+    timeout_seconds: float = 30.0
+
+    @property
+    def client(self) -> str:
+        """The kind of client that serves it."""
+        row = CAPABILITIES.get(self.source)
+        return row.client if row else "ccxt"
+
+    def capabilities(self, name: str) -> Capabilities:
+        """Return what the provider can serve, as this configuration wants it.
+
+        Args:
+            name: The provider's name in the universe, for errors.
+
+        Raises:
+            Unsupported: There is no such client or exchange, or an override allows nothing.
+        """
+        try:
+            return capabilities_for(self.source, self.limit, self.bars_per_request, self.settling)
+        except ValueError as error:
+            raise Unsupported(name, str(error)) from None

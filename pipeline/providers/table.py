@@ -1,0 +1,129 @@
+"""The capability table: one row a provider, and what its row makes of the universe's wishes.
+
+What belongs here: facts about providers, as data. A client asks its row instead of branching on
+names. The universe may override limits, page sizes and settling delays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from pipeline.providers.capabilities import Capabilities, RateLimit
+from pipeline.settling import Settling
+
+CAPABILITIES: Final[Mapping[str, Capabilities]] = {
+    "bitfinex": Capabilities(limit=RateLimit(30, 60.0), bars_per_request=10_000, concurrency=2),
+    "binance": Capabilities(
+        limit=RateLimit(6000, 60.0),
+        bars_per_request=1000,
+        request_weight=2,
+        list_weight=20,
+        quiet_minutes="flat",
+        concurrency=8,
+    ),
+    "kraken": Capabilities(
+        limit=RateLimit(1, 1.0),
+        bars_per_request=720,
+        # OHLC knows the newest 720 minutes, the running one included. Five fewer are asked for,
+        # because the reach moves on while a request waits for its turn.
+        history_minutes=715,
+        quiet_minutes="flat",
+        ends_window=False,
+        first_trade="unknown",
+        concurrency=2,
+    ),
+    "coinbase": Capabilities(
+        limit=RateLimit(10, 1.0),
+        bars_per_request=300,
+        list_requests=2,
+        first_trade="search",
+        concurrency=8,
+    ),
+    "okx": Capabilities(limit=RateLimit(20, 2.0), bars_per_request=100, quiet_minutes="flat"),
+    "bybit": Capabilities(limit=RateLimit(50, 1.0), bars_per_request=1000, quiet_minutes="flat"),
+    "kucoin": Capabilities(
+        limit=RateLimit(2000, 30.0),
+        bars_per_request=1500,
+        request_weight=3,
+        ends_window=False,
+        first_trade="search",
+    ),
+}
+"""What is known of each provider: exchanges by ccxt's id, with the limits for keyless use, and the
+others by the name of their client."""
+
+CLIENTS: Final = ("ccxt", *sorted({row.client for row in CAPABILITIES.values()} - {"ccxt"}))
+"""The kinds of clients; the module of each is `pipeline.providers.<kind>_client`."""
+
+KEYS: Final = tuple(dict.fromkeys(key for row in CAPABILITIES.values() for key in row.keys))
+"""The environment variables that hold vendors' keys."""
+
+_CAREFUL_SECONDS: Final = 0.1
+_CAREFUL_PAGE: Final = 100
+_LONGEST_PAGE: Final = 10_000
+
+
+def capabilities_for(
+    source: str,
+    limit: RateLimit | None = None,
+    bars_per_request: int | None = None,
+    settling: Settling | None = None,
+) -> Capabilities:
+    """Return a row of the table, or a careful default made of ccxt's own table.
+
+    Args:
+        source: ccxt's id of an exchange, or the name of another client.
+        limit: Replaces the row's limit.
+        bars_per_request: Replaces the row's page size, in minutes.
+        settling: Replaces the row's settling delays.
+
+    Raises:
+        ValueError: There is no such client or exchange, or an override is not positive.
+    """
+    row = CAPABILITIES.get(source) or _derived(source)
+    if bars_per_request is not None:
+        if bars_per_request < 1:
+            raise ValueError(f"bars_per_request {bars_per_request} must be at least 1")
+        row = replace(row, bars_per_request=bars_per_request)
+    if settling is not None:
+        row = replace(row, settling=settling)
+    if limit is not None:
+        if limit.requests < 1 or limit.seconds <= 0:
+            raise ValueError(f"{limit} allows nothing; give at least 1 request in more than 0 s")
+        # A limit that the universe counts in requests must admit the heaviest single one.
+        row = replace(
+            row,
+            limit=limit,
+            request_weight=min(row.request_weight, limit.requests),
+            list_weight=min(row.list_weight, limit.requests),
+        )
+    return row
+
+
+def _derived(exchange: str) -> Capabilities:
+    """Return the default for an exchange without a row: ccxt's pace, at most 10 a second."""
+    import ccxt
+
+    if exchange not in ccxt.exchanges:
+        raise ValueError(f"ccxt has no exchange {exchange!r}; `ccxt.exchanges` lists what it has")
+    client: Any = getattr(ccxt, exchange)()
+    seconds = max(float(client.rateLimit) / 1000, _CAREFUL_SECONDS)
+    return Capabilities(
+        limit=RateLimit(1, seconds),
+        bars_per_request=min(_page_size(client.features or {}), _LONGEST_PAGE),
+        ends_window=False,
+        first_trade="search",
+        concurrency=2,
+    )
+
+
+def _page_size(features: Mapping[str, Any]) -> int:
+    """Return how many bars a request may ask for, by ccxt's feature table."""
+    spot = features.get("spot") or {}
+    swap = (features.get("swap") or {}).get("linear") or {}
+    for section in (spot, swap):
+        if size := (section.get("fetchOHLCV") or {}).get("limit"):
+            return int(size)
+    return _CAREFUL_PAGE
