@@ -1,0 +1,1 @@
+-- When markets are open: the minutes to expect.

@@ -1,0 +1,1 @@
+-- Limits that belong to an account, and more than one of them.
