@@ -28,7 +28,7 @@ def main(
         int | None, typer.Option(help="End when the process with this id is gone.")
     ] = None,
 ) -> None:
-    """Answer as Bitfinex, Binance, Kraken and Coinbase do, on one local port."""
+    """Answer as Bitfinex, Binance, Kraken, Coinbase and Alpaca do, on one local port."""
     try:
         venue = Venue(config.load(configuration))
     except (ValueError, TypeError, OSError) as error:

@@ -93,11 +93,10 @@ def from_floats(rows: npt.NDArray[np.float64]) -> Bars:
     return Bars(rows[:, 0].astype(np.int64), *whole.astype(np.int64).T.copy())
 
 
-def aggregate(bars: Bars, step_ms: int) -> Bars:
-    """Return bars of a longer step, aligned to the UTC epoch; only steps that hold a bar."""
+def aggregate(bars: Bars, keys: Ints) -> Bars:
+    """Return one bar for each run of equal keys: the start of the longer step that a row is in."""
     if not len(bars):
         return bars
-    keys = bars.ts // step_ms * step_ms
     first = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])
     last = np.r_[first[1:], len(keys)] - 1
     return Bars(

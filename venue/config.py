@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 Range = tuple[int, int]
+HOURS = frozenset({"always", "new_york"})
 _COLUMNS = "ohlcv"
 _DEFAULT = Path(__file__).with_name("default.yaml")
 
@@ -25,7 +26,9 @@ _DEFAULT = Path(__file__).with_name("default.yaml")
 class MarketConfig:
     """One market: `files` if given, else an invented one (see `generated.Generated`).
 
-    `order` is that of the columns of the files (see `files.Files`).
+    `order` is that of the columns of the files (see `files.Files`). `hours` is `new_york` or
+    `always`; None leaves it to the exchange. `quiet_extended` is the share of minutes without a
+    trade before and after regular hours. `name` and `listed_on` are for the lists of stocks.
     """
 
     files: tuple[Path, ...] = ()
@@ -38,6 +41,21 @@ class MarketConfig:
     price_decimals: int | None = None
     volume_decimals: int | None = None
     halts: tuple[Range, ...] = ()
+    hours: str | None = None
+    quiet_extended: float = 0.9
+    name: str = ""
+    listed_on: str = "NASDAQ"
+
+
+@dataclass(frozen=True)
+class Account:
+    """What a client may do: the `plan` that it pays for, and the keys that are taken.
+
+    Without `keys` any are taken, where the exchange wants some.
+    """
+
+    plan: str = "free"
+    keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -47,8 +65,10 @@ class ExchangeConfig:
     `ban_seconds` shuts a client out at its first request over the limit, instead of what the
     exchange itself does.
 
-    `recorded` maps a URL path to a file whose body is sent as it is. With a recorded market list,
-    every market it names answers candles: those not configured are invented.
+    `recorded` maps a URL path, maybe with parameters, to a file whose body is sent as it is. With a
+    recorded market list, every market it names answers candles: those not configured are invented.
+
+    `holidays` and `half_days` replace those of the New York Stock Exchange.
     """
 
     markets: Mapping[str, MarketConfig] = field(default_factory=dict)
@@ -56,6 +76,9 @@ class ExchangeConfig:
     ban_seconds: float | None = None
     outages: tuple[Range, ...] = ()
     recorded: Mapping[str, Path] = field(default_factory=dict)
+    holidays: frozenset[date] | None = None
+    half_days: frozenset[date] | None = None
+    account: Account = Account()
 
 
 @dataclass(frozen=True)
@@ -113,6 +136,10 @@ def _exchange(name: str, section: Mapping[str, Any], root: Path) -> ExchangeConf
     }
     values["outages"] = _ranges(values.get("outages", ()))
     values["recorded"] = {path: root / file for path, file in values.get("recorded", {}).items()}
+    for days in {"holidays", "half_days"} & values.keys():
+        values[days] = frozenset(map(_day, values[days]))
+    account = dict(_known(Account, values.get("account") or {}, f"exchanges.{name}.account"))
+    values["account"] = Account(**{**account, "keys": tuple(account.get("keys", ()))})
     return ExchangeConfig(**values)
 
 
@@ -124,11 +151,20 @@ def _market(where: str, section: Mapping[str, Any], root: Path) -> MarketConfig:
             f"{where}.order: {values['order']!r} is no order of {_COLUMNS!r}, the initials of the "
             "columns after the time"
         )
+    if values.get("hours") not in {None, *HOURS}:
+        raise ValueError(f"{where}.hours: {values['hours']!r} is none of {sorted(HOURS)}")
     values["halts"] = _ranges(values.get("halts", ()))
     for name in ("listed_at", "delisted_at"):
         if values.get(name) is not None:
             values[name] = millis(values[name])
     return MarketConfig(**values)
+
+
+def _day(value: object) -> date:
+    day = date.fromisoformat(value) if isinstance(value, str) else value
+    if not isinstance(day, date) or isinstance(day, datetime):
+        raise TypeError(f"{value!r} is not a day: write 2024-07-03")
+    return day
 
 
 def _ranges(pairs: Iterable[tuple[object, object]]) -> tuple[Range, ...]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
+
+import orjson
 
 from venue.bars import DECIMALS, MINUTE_MS
 from venue.config import MarketConfig
 from venue.dialects import DIALECTS
 from venue.dialects.base import Answer, RefusedError
 from venue.files import Files
-from venue.generated import Generated, key
+from venue.generated import Generated, InHours, key
+from venue.hours import Hours
 from venue.limits import Budget, SlidingWindow
 from venue.market import Market, Symbol
 from venue.mischief import Scene, change_bars
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
 _REFUSALS_BEFORE_BAN = 10
 _SIGNIFICANT_DIGITS = 6
+_TRANSCRIBED = ".json"
 _RECORDING = ".0"  # lines of `URL -> epoch: body`
 
 
@@ -43,9 +47,11 @@ class Exchange:
         self.dialect = DIALECTS[name]
         self.library = Library(self.dialect)
         self._seed = seed
+        self._account = config.account
+        self._hours = Hours(config.holidays, config.half_days)
         self._outages = config.outages
         self._markets = {
-            symbol: self._build(Symbol.parse(symbol), options)
+            symbol: self._build(self.dialect.symbol(symbol), options)
             for symbol, options in config.markets.items()
         }
         self._by_id = {
@@ -54,6 +60,7 @@ class Exchange:
             for alias in self.dialect.aliases(market.symbol)
         }
         self._recorded = {path: _body(path, file) for path, file in config.recorded.items()}
+        self._asked = [(urlsplit(url).path, _parameters(url), url) for url in self._recorded]
         self._limit = _limiter(config.requests_per_second, self.dialect.budget)
         self._weighted = config.requests_per_second is None
         self._ban_seconds = config.ban_seconds
@@ -83,29 +90,42 @@ class Exchange:
         if wait is None:
             minute = now_ms // MINUTE_MS
             self._used = {minute: self._used.get(minute, 0) + weight}
-            return self.dialect.usage_headers(self._used[minute])
+            return self.dialect.usage_headers(self._used[minute], now_ms)
         if self._ban_seconds is not None:
             self._limit.shut(self._ban_seconds)
-            raise RefusedError(self.dialect.limited(max(wait, self._ban_seconds)))
+            raise RefusedError(self.dialect.limited(max(wait, self._ban_seconds), now_ms))
         if self._limit.refused > _REFUSALS_BEFORE_BAN and self.dialect.ban_seconds:
             self._limit.shut(self.dialect.ban_seconds)
-            raise RefusedError(self.dialect.banned(max(wait, self.dialect.ban_seconds)))
-        raise RefusedError(self.dialect.limited(wait))
+            raise RefusedError(self.dialect.banned(max(wait, self.dialect.ban_seconds), now_ms))
+        raise RefusedError(self.dialect.limited(wait, now_ms))
+
+    def admit(self, path: str, query: Mapping[str, str], headers: Mapping[str, str]) -> None:
+        """Check a client's keys; RefusedError with the exchange's own error."""
+        self.dialect.admit(path, query, headers, self._account.keys)
+
+    def recorded(self, path: str, query: Mapping[str, str]) -> Answer | None:
+        """Return what is recorded for a path, and for parameters where the recording names some."""
+        for recorded_path, parameters, url in self._asked:
+            if path == recorded_path and parameters.items() <= query.items():
+                return Answer(self._recorded[url])
+        return None
 
     def other(self, path: str, query: Mapping[str, str], now_ms: int) -> Answer:
         """Answer a request that is not for candles; 404 for an unknown path."""
-        body = self._recorded.get(path)
-        if body is not None:
-            return Answer(body)
         found = self.dialect.catalogue(path, query, list(self._markets.values()), now_ms)
         return found or Answer(b'{"error":"not found"}', status=404)
 
-    def candles(self, scene: Scene, faults: Sequence[Fault]) -> tuple[bytes, Page]:
-        """Return the body for a window and its rows, with faults of the bars applied."""
+    def candles(
+        self, path: str, scenes: Sequence[Scene], faults: Sequence[Fault]
+    ) -> tuple[bytes, int]:
+        """Return the body for some windows and how many rows it has, with faults of the bars."""
+        pages = (self._page(scene, faults) for scene in scenes)
+        return self.dialect.candles(path, [scene.window for scene in scenes], pages)
+
+    def _page(self, scene: Scene, faults: Sequence[Fault]) -> Page:
         page = self.library.page(scene.market, scene.window)
-        if faults:
-            page = self._faulty(page, scene, faults)
-        return self.dialect.body(page, scene.window), page
+        mine = [fault for fault in faults if fault.symbol in {None, str(scene.market.symbol)}]
+        return self._faulty(page, scene, mine) if mine else page
 
     def _faulty(self, page: Page, scene: Scene, faults: Sequence[Fault]) -> Page:
         market, window = scene.market, scene.window
@@ -116,28 +136,43 @@ class Exchange:
             bars = change_bars(bars, fault, scene)
         return self.library.render(market, window, bars)
 
-    def scene(self, window: Window) -> Scene:
-        """Return the window with its market, under the market's canonical id."""
+    def scenes(self, path: str, query: Mapping[str, str], now_ms: int) -> Sequence[Scene] | None:
+        """Return the windows of a request with their markets; None if it asks for no candles."""
+        windows = self.dialect.windows(path, query, now_ms, self._account.plan)
+        if windows is None:
+            return None
+        if self.dialect.skips_unknown:
+            windows = [window for window in windows if window.market in self._by_id]
+        return [self._scene(window) for window in windows]
+
+    def _scene(self, window: Window) -> Scene:
+        """Return a window with its market, under the market's canonical id."""
         market = self.find(window.market)
         if market.symbol.quote:
             window = replace(window, market=self.dialect.market_id(market.symbol))
         return Scene(market, window)
 
     def _build(self, symbol: Symbol, options: MarketConfig) -> Market:
+        hours = self._hours if (options.hours or self.dialect.hours) == "new_york" else None
+        source: Source = Files(options.files, options.order)
+        if not options.files:
+            invented = self._invented(symbol, options)
+            source = InHours(invented, hours, options.quiet_extended) if hours else invented
         return Market(
             symbol=symbol,
-            source=Files(options.files, options.order)
-            if options.files
-            else self._invented(symbol, options),
+            source=source,
             fills_quiet=self.dialect.fills_quiet,
             silent=(*self._outages, *options.halts),
-            price_decimals=_price_decimals(options),
+            price_decimals=self._price_decimals(options),
             volume_decimals=DECIMALS
             if options.volume_decimals is None
             else options.volume_decimals,
+            hours=hours,
+            name=options.name,
+            listed_on=options.listed_on,
         )
 
-    def _invented(self, symbol: Symbol, options: MarketConfig) -> Source:
+    def _invented(self, symbol: Symbol, options: MarketConfig) -> Generated:
         generated = Generated(
             own=key(self._seed, self.dialect.name, symbol),
             shared=key(self._seed, symbol.base),
@@ -145,21 +180,24 @@ class Exchange:
             price=options.price,
             volume=options.volume,
             quiet=options.quiet,
-            price_decimals=_price_decimals(options),
-            volume_decimals=5 if options.volume_decimals is None else options.volume_decimals,
+            price_decimals=self._price_decimals(options),
+            volume_decimals=self.dialect.volume_decimals
+            if options.volume_decimals is None
+            else options.volume_decimals,
         )
         if options.delisted_at is None:
             return generated
         return replace(generated, delisted_at=options.delisted_at)
 
-
-def _price_decimals(options: MarketConfig) -> int:
-    if options.price_decimals is not None:
-        return options.price_decimals
-    if options.files:
-        return DECIMALS  # cut no digit of what was recorded
-    digits = math.floor(math.log10(options.price)) + 1
-    return min(8, max(1, _SIGNIFICANT_DIGITS - digits))
+    def _price_decimals(self, options: MarketConfig) -> int:
+        if options.price_decimals is not None:
+            return options.price_decimals
+        if options.files:
+            return DECIMALS  # cut no digit of what was recorded
+        if self.dialect.price_decimals is not None:
+            return self.dialect.price_decimals
+        digits = math.floor(math.log10(options.price)) + 1
+        return min(8, max(1, _SIGNIFICANT_DIGITS - digits))
 
 
 def _limiter(requests_per_second: float | None, budget: Budget) -> SlidingWindow | None:
@@ -171,8 +209,20 @@ def _limiter(requests_per_second: float | None, budget: Budget) -> SlidingWindow
     return SlidingWindow(Budget(capacity, capacity / requests_per_second))
 
 
+def _parameters(url: str) -> Mapping[str, str]:
+    return dict(parse_qsl(urlsplit(url).query))
+
+
 def _body(path: str, file: Path) -> bytes:
-    """Return a recorded body: the file, or the line of a recording whose URL has this path."""
+    """Return a recorded body: the file, or the part of a recording whose URL has this path.
+
+    A JSON list of `{"url", "body"}` was written down by hand; its bodies are sent without spaces.
+    """
+    if file.suffix == _TRANSCRIBED:
+        listed = orjson.loads(file.read_bytes())
+        for one in listed if isinstance(listed, list) else []:
+            if "url" in one and one["url"].endswith(path):
+                return orjson.dumps(one["body"])
     if file.suffix != _RECORDING:
         return file.read_bytes()
     for line in file.read_bytes().splitlines():

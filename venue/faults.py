@@ -27,6 +27,7 @@ WIRE_KINDS = frozenset(
         "truncated_json",  # a complete HTTP answer whose JSON ends in the middle
         "not_json",  # HTML with status 200
         "empty_object",  # {} with status 200
+        "not_paid",  # 403: the client's plan does not pay for this
     }
 )
 KINDS = WIRE_KINDS | BAR_KINDS.keys() | ROW_KINDS.keys()
@@ -74,10 +75,10 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a fault can be aimed at; no symbol or window for requests other than candles."""
+    """What a fault can be aimed at; no symbols or window for requests other than candles."""
 
     exchange: str
-    symbol: str | None = None
+    symbols: tuple[str, ...] = ()
     start_ms: int | None = None
     stop_ms: int | None = None
 
@@ -109,9 +110,11 @@ class Faults:
 
 
 def _matches(fault: Fault, target: Target) -> bool:
-    if fault.exchange not in {None, target.exchange} or fault.symbol not in {None, target.symbol}:
+    if fault.exchange not in {None, target.exchange}:
         return False
-    if fault.kind not in WIRE_KINDS and target.symbol is None:
+    if fault.symbol not in {None, *target.symbols}:
+        return False
+    if fault.kind not in WIRE_KINDS and not target.symbols:
         return False
     if fault.from_ms is None and fault.to_ms is None:
         return True

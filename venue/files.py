@@ -6,12 +6,17 @@ Times are those of the bar's start. Read are, each also with gzip (`.gz`):
   columns in the order that the configuration names, by default that of Bitfinex;
 - a folder of such JSON bodies, one answer a file;
 - a CSV with the header `ts,open,high,low,close,volume`;
-- Bittrex's JSON `[{O, H, L, C, V, T}, ...]`: time in ISO 8601, UTC; V in units of what is traded.
+- Bittrex's JSON `[{O, H, L, C, V, T}, ...]`: time in ISO 8601, UTC; V in units of what is traded;
+- a CSV with the header `timestamp,open,high,low,close,volume`: time as `2024-07-03 13:30:00`, UTC;
+- a day of Lean's trades (`20240703_trade.zip`), or a folder of them: milliseconds since midnight in
+  New York, prices in units of 1/10000.
 """
 
 from __future__ import annotations
 
 import gzip
+import io
+import zipfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -22,6 +27,7 @@ import numpy.typing as npt
 import orjson
 
 from venue.bars import MINUTE_MS, Bars, empty, from_floats
+from venue.hours import from_local
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +35,10 @@ if TYPE_CHECKING:
 
 Table = npt.NDArray[np.float64]
 _PLAIN_HEADER = b"ts,open,high,low,close,volume"
+_STAMPED_HEADER = b"timestamp,open,high,low,close,volume"
 _PLAIN_ORDER = "ohlcv"
+_LEAN_SUFFIX = "_trade.zip"
+_LEAN_PRICE = 10_000
 
 
 @dataclass(frozen=True)
@@ -70,9 +79,9 @@ class Files:
 
 
 def _members(path: Path) -> list[Path]:
-    """Return the file itself, or every JSON body below a folder; FileNotFoundError if neither."""
+    """Return the file itself, or every body or day in a folder; FileNotFoundError if neither."""
     if path.is_dir():
-        return sorted(path.rglob("*.json"))
+        return sorted([*path.rglob("*.json"), *path.rglob(f"*{_LEAN_SUFFIX}")])
     if not path.exists():
         raise FileNotFoundError(f"market data file {path} does not exist")
     return [path]
@@ -80,8 +89,12 @@ def _members(path: Path) -> list[Path]:
 
 def _read(path: Path, order: str) -> Table:
     """Return an (n, 6) table in the order time, open, high, low, close, volume."""
+    if path.name.endswith(_LEAN_SUFFIX):
+        return _from_lean(path)
     data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     if ".json" not in path.suffixes:
+        if data.startswith(_STAMPED_HEADER):
+            return _from_stamped_csv(data)
         if data.startswith(_PLAIN_HEADER):
             data, order = data.removeprefix(_PLAIN_HEADER), _PLAIN_ORDER
         records = data.split()
@@ -96,3 +109,20 @@ def _read(path: Path, order: str) -> Table:
 def _from_bittrex(row: Mapping[str, Any]) -> list[float]:
     moment = datetime.fromisoformat(row["T"]).replace(tzinfo=UTC)
     return [moment.timestamp() * 1000, *(row[column] for column in "OHLCV")]
+
+
+def _from_stamped_csv(data: bytes) -> Table:
+    lines = [line.split(b",", 1) for line in data.splitlines()[1:] if line]
+    ts = np.array([at.decode() for at, _ in lines], "datetime64[ms]").astype(np.int64)
+    rows = np.loadtxt(io.BytesIO(b"\n".join(rest for _, rest in lines)), delimiter=",", ndmin=2)
+    return np.column_stack([ts, rows])
+
+
+def _from_lean(path: Path) -> Table:
+    with zipfile.ZipFile(path) as archive:
+        rows = np.loadtxt(archive.open(archive.namelist()[0]), delimiter=",", ndmin=2)
+    day = f"{path.name[:4]}-{path.name[4:6]}-{path.name[6:8]}"
+    midnight = np.datetime64(day, "ms").astype(np.int64)
+    rows[:, 0] = from_local(rows[:, 0].astype(np.int64) + midnight)
+    rows[:, 1:5] /= _LEAN_PRICE
+    return rows

@@ -10,11 +10,16 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from venue.bars import DECIMALS, MINUTE_MS, UNIT, Bars, Ints, empty
+from venue.hours import Phase
+
+if TYPE_CHECKING:
+    from venue.hours import Hours
 
 Words = npt.NDArray[np.uint64]
 Floats = npt.NDArray[np.float64]
@@ -116,3 +121,28 @@ class Generated:
         lot: int = 10 ** (DECIMALS - self.volume_decimals)
         lots: Ints = (uniform**3 * (4 * self.volume * UNIT / lot)).astype(np.int64)
         return (lots + 1) * lot
+
+
+@dataclass(frozen=True)
+class InHours:
+    """An invented market while it is open; `quiet` is the share of silent minutes before and after.
+
+    The price moves on while the market is closed, so that it opens somewhere else.
+    """
+
+    invented: Generated
+    hours: Hours
+    quiet: float
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """First minute and end (exclusive), UTC milliseconds."""
+        return self.invented.span
+
+    def bars(self, start_ms: int, stop_ms: int) -> Bars:
+        """Return the traded minutes with start <= ts < stop."""
+        bars = self.invented.bars(start_ms, stop_ms)
+        phases = self.hours.phases(bars.ts)
+        chance = _mix((bars.ts // MINUTE_MS).view(np.uint64) + ~self.invented.own) / _MAX_WORD
+        extended = (phases == Phase.BEFORE) | (phases == Phase.AFTER)
+        return bars.take((phases == Phase.REGULAR) | extended & (chance >= self.quiet))

@@ -1,13 +1,16 @@
 """One market of one exchange: its name, and its bars at any step.
 
 A market cuts its source to its life, removes the minutes in which the venue was silent, and, for
-exchanges that publish quiet minutes, fills those in. All times are UTC milliseconds.
+exchanges that publish quiet minutes, fills those in. Days are those of UTC, or of New York for a
+market that trades there. All times are UTC milliseconds.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from venue.bars import (
     DAY_MS,
@@ -21,6 +24,7 @@ from venue.bars import (
     partial,
     without,
 )
+from venue.hours import Hours, midnights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,12 +36,14 @@ _PERPETUAL = "PERP"
 class Symbol:
     """A market's name in the venue's own configuration: `BTC-USD`, or `BTC-USDT-PERP`.
 
-    A market known only from a recorded list has the exchange's id for a base, and no quote.
+    A stock has no quote, and maybe a feed (`BRK.B`, `AAPL@iex`). A market known only from a
+    recorded list has the exchange's id for a base, and no quote.
     """
 
     base: str
-    quote: str
+    quote: str = ""
     perpetual: bool = False
+    feed: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Symbol:
@@ -48,9 +54,16 @@ class Symbol:
             raise ValueError(f"{text!r} is not a symbol: write BASE-QUOTE or BASE-QUOTE-PERP")
         return cls(base, quote, kind == _PERPETUAL)
 
+    @classmethod
+    def stock(cls, text: str) -> Symbol:
+        """Read `AAPL` or `AAPL@iex`."""
+        base, _, feed = text.partition("@")
+        return cls(base, feed=feed)
+
     def __str__(self) -> str:
         kind = _PERPETUAL if self.perpetual else ""
-        return "-".join(filter(None, (self.base, self.quote, kind)))
+        name = "-".join(filter(None, (self.base, self.quote, kind)))
+        return f"{name}@{self.feed}" if self.feed else name
 
 
 @dataclass(frozen=True)
@@ -59,7 +72,8 @@ class Market:
 
     `silent` are half-open ranges in which the venue published nothing at all (outages, halts), not
     even flat bars. `fills_quiet` is the exchange's habit of a zero-volume bar for a minute without
-    a trade. The decimals are the market's tick and lot.
+    a trade. The decimals are the market's tick and lot. `hours` has a market that does not trade
+    around the clock; its bars are cut to them by its source. `name` and `listed_on` are for lists.
     """
 
     symbol: Symbol
@@ -68,6 +82,9 @@ class Market:
     silent: tuple[tuple[int, int], ...] = ()
     price_decimals: int = 2
     volume_decimals: int = 8
+    hours: Hours | None = None
+    name: str = ""
+    listed_on: str = ""
 
     @property
     def listed_at(self) -> int:
@@ -90,12 +107,34 @@ class Market:
         """Return the bars of a step whose start lies in [start, stop), as if all were over."""
         if step_ms == MINUTE_MS:
             return self.minutes(start_ms, stop_ms)
+        if self._has_own_days(step_ms):
+            return self._days(start_ms, stop_ms)
         first = -(-start_ms // step_ms) * step_ms
-        return aggregate(self.minutes(first, -(-stop_ms // step_ms) * step_ms), step_ms)
+        minutes = self.minutes(first, -(-stop_ms // step_ms) * step_ms)
+        return aggregate(minutes, minutes.ts // step_ms * step_ms)
+
+    def step_start(self, step_ms: int, at_ms: int) -> int:
+        """Return when the step began in which an instant lies."""
+        if self._has_own_days(step_ms):
+            return int(midnights(at_ms, at_ms + 1)[0])
+        return at_ms // step_ms * step_ms
+
+    def _has_own_days(self, step_ms: int) -> bool:
+        return self.hours is not None and step_ms == DAY_MS
+
+    def _days(self, start_ms: int, stop_ms: int) -> Bars:
+        """Return the bars of New York's days that begin in [start, stop)."""
+        begin = midnights(start_ms, stop_ms + 2 * DAY_MS)
+        inside = begin[(begin >= start_ms) & (begin < stop_ms)]
+        if not len(inside):
+            return empty()
+        end = begin[np.searchsorted(begin, inside[-1]) + 1]
+        minutes = self.minutes(int(inside[0]), int(end))
+        return aggregate(minutes, inside[np.searchsorted(inside, minutes.ts, side="right") - 1])
 
     def bars_until(self, step_ms: int, start_ms: int, stop_ms: int, now_ms: int) -> Bars:
         """Return the bars of [start, stop) as they look now, the forming one included."""
-        forming_ms = now_ms // step_ms * step_ms
+        forming_ms = self.step_start(step_ms, now_ms)
         final = self.bars(step_ms, start_ms, min(stop_ms, forming_ms))
         if not start_ms <= forming_ms < stop_ms:
             return final
@@ -103,11 +142,12 @@ class Market:
 
     def forming(self, step_ms: int, now_ms: int) -> Bars:
         """Return the bar in progress, with what has happened up to now; no row if nothing has."""
-        start_ms, minute_ms = (now_ms // step * step for step in (step_ms, MINUTE_MS))
+        start_ms, minute_ms = (self.step_start(step, now_ms) for step in (step_ms, MINUTE_MS))
         current = self.minutes(minute_ms, minute_ms + MINUTE_MS)
         if len(current):
             current = partial(current, (now_ms - minute_ms) / MINUTE_MS)
-        return aggregate(join([self.minutes(start_ms, minute_ms), current]), step_ms)
+        minutes = join([self.minutes(start_ms, minute_ms), current])
+        return aggregate(minutes, np.full(len(minutes), start_ms, np.int64))
 
     def _last_close(self, before_ms: int) -> int | None:
         for bars in self._backwards(before_ms):

@@ -118,7 +118,10 @@ BAR_KINDS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(_BARS, ()),
     "duplicates": ("identical", "conflicting"),
 }
-ROW_KINDS: Mapping[str, tuple[str, ...]] = {"bad_values": (*_SPOILED, *_SHAPED)}
+ROW_KINDS: Mapping[str, tuple[str, ...]] = {
+    "bad_values": (*_SPOILED, *_SHAPED),
+    "page_token": ("repeated", "dropped"),  # where answers name the next page
+}
 
 
 def change_bars(bars: Bars, fault: Fault, scene: Scene) -> Bars:
@@ -126,8 +129,14 @@ def change_bars(bars: Bars, fault: Fault, scene: Scene) -> Bars:
     return _BARS[fault.kind](bars, fault, scene)
 
 
-def spoil_rows(document: Json, fault: Fault, dialect: Dialect) -> None:
-    """Spoil every fifth row of a decoded answer, with one variant or with each in turn."""
+def spoil_rows(document: Json, fault: Fault, dialect: Dialect, query: Mapping[str, str]) -> None:
+    """Spoil a decoded answer as a fault of `ROW_KINDS` does.
+
+    Of bad values every fifth row gets one, of one variant or of each in turn.
+    """
+    if fault.kind == "page_token":
+        dialect.spoil_token(document, fault.variant or "repeated", query)
+        return
     rows = dialect.rows(document)
     variants = [fault.variant] if fault.variant else ROW_KINDS["bad_values"]
     for turn, row in enumerate(rows[::5]):
@@ -143,6 +152,8 @@ def _spoil(row: Json, variant: str, places: Mapping[str, int | str]) -> None:
     elif variant == "high_below_low":
         below = float(row[low]) / 2
         row[high] = type(row[high])(below)
+    elif str(row[ts]).endswith("Z"):
+        row[ts] = f"{row[ts].removesuffix('00Z')}{_SECONDS_OFF}Z"
     else:
         stamp = int(row[ts])
         moved = stamp + _SECONDS_OFF * (1000 if stamp > 10**11 else 1)

@@ -15,7 +15,7 @@ import numpy as np
 from venue.bars import MINUTE_MS, Bars, Ints
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from venue.market import Market
     from venue.render import Lines
@@ -65,6 +65,10 @@ class Page:
     def __len__(self) -> int:
         return sum(map(len, self.pieces))
 
+    def cut(self, limit: int, *, newest: bool) -> Page:
+        """Return at most so many of the rows, from the chosen end."""
+        return _first(reversed(self.pieces) if newest else self.pieces, limit, newest=newest)
+
     def text(self, *, descending: bool) -> bytes:
         """Return the rows joined by commas."""
         if not descending:
@@ -83,16 +87,7 @@ class Library:
 
     def page(self, market: Market, window: Window) -> Page:
         """Return the rows that the window holds now, the forming one included."""
-        pieces: list[Lines] = []
-        missing = window.limit
-        for lines in self._stretches(market, window):
-            count = min(missing, len(lines))
-            first = len(lines) - count if window.newest else 0
-            pieces.append(lines.cut(first, first + count))
-            missing -= count
-            if not missing:
-                break
-        return Page(tuple(reversed(pieces) if window.newest else pieces))
+        return _first(self._stretches(market, window), window.limit, newest=window.newest)
 
     def render(self, market: Market, window: Window, bars: Bars) -> Page:
         """Return a page of exactly these bars, in the order given."""
@@ -100,7 +95,7 @@ class Library:
 
     def _stretches(self, market: Market, window: Window) -> Iterator[Lines]:
         """Yield all rows of the window, cached blocks and the forming bar, from its chosen end."""
-        forming_ms = window.now_ms // window.step_ms * window.step_ms
+        forming_ms = market.step_start(window.step_ms, window.now_ms)
         if not window.newest:
             yield from self._final(market, window, forming_ms)
         if window.start_ms <= forming_ms < window.stop_ms:
@@ -111,7 +106,7 @@ class Library:
 
     def _final(self, market: Market, window: Window, forming_ms: int) -> Iterator[Lines]:
         first, end = market.source.span
-        start_ms = max(window.start_ms, first // window.step_ms * window.step_ms)
+        start_ms = max(window.start_ms, market.step_start(window.step_ms, first))
         stop_ms = min(window.stop_ms, forming_ms, end)
         if start_ms >= stop_ms:
             return
@@ -132,6 +127,19 @@ class Library:
         while self._size > self._capacity and len(self._blocks) > 1:
             self._size -= len(self._blocks.popitem(last=False)[1].blob)
         return lines
+
+
+def _first(stretches: Iterable[Lines], limit: int, *, newest: bool) -> Page:
+    """Return at most so many rows of pieces that begin at the chosen end."""
+    pieces: list[Lines] = []
+    for lines in stretches:
+        count = min(limit, len(lines))
+        first = len(lines) - count if newest else 0
+        pieces.append(lines.cut(first, first + count))
+        limit -= count
+        if not limit:
+            break
+    return Page(tuple(reversed(pieces) if newest else pieces))
 
 
 def _block_ms(step_ms: int) -> int:

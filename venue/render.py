@@ -88,6 +88,11 @@ class Lines:
         return [self.blob[start : end - 1] for start, end in pairwise(self.at.tolist())]
 
 
+def text(values: npt.NDArray[np.bytes_]) -> Field:
+    """Write texts of equal length."""
+    return list(values.view(np.uint8).reshape(len(values), values.itemsize).T)
+
+
 def _split(values: Ints, by: int) -> tuple[Ints, Ints]:
     """Return quotient and remainder; numpy's own divmod takes three times as long."""
     quotient = values // by

@@ -38,7 +38,7 @@ def _handler(venue: Venue) -> Callable[[web.Request], Awaitable[web.StreamRespon
     async def handle(request: web.Request) -> web.StreamResponse:
         name = request.match_info["exchange"]
         path = request.path[len(name) + 1 :]
-        reply = venue.reply(name, path, request.query)
+        reply = venue.reply(name, path, request.query, request.headers)
         for fault in reply.faults:
             if fault.kind in _DELIVERIES:
                 return await _DELIVERIES[fault.kind](request, reply.answer, fault)

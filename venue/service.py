@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from email.utils import formatdate
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     from venue.config import VenueConfig
 
 _CDN_PAGE = b"<html><head><title>502 Bad Gateway</title></head><body>cloudflare</body></html>"
+_INSTEAD = {
+    "server_error": Answer(_CDN_PAGE, 502, "text/html"),
+    "not_json": Answer(_CDN_PAGE, 200, "text/html"),
+    "empty_object": Answer(b"{}"),
+}
 _UNKNOWN = Answer(b'{"error":"no such exchange"}', status=404)
 
 
@@ -45,13 +51,20 @@ class Venue:
             name: Exchange(name, section, config.seed) for name, section in config.exchanges.items()
         }
 
-    def reply(self, name: str, path: str, query: Mapping[str, str]) -> Reply:
+    def reply(
+        self,
+        name: str,
+        path: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> Reply:
         """Answer one request to one exchange and write it into the journal."""
         exchange = self.exchanges.get(name)
         if exchange is None:
             return Reply(_UNKNOWN)
         call = _Call(self, name, exchange, path, query)
         try:
+            exchange.admit(path, query, headers)
             reply = call.reply()
         except RefusedError as refused:
             reply = Reply(refused.answer)
@@ -82,18 +95,19 @@ class _Call:
         self._venue, self._name, self._exchange = venue, name, exchange
         self._path, self._query = path, query
         self._now_ms = venue.clock.now_ms()
-        self._scene: Scene | None = None
+        self._scenes: Sequence[Scene] | None = None
+        self._recorded: Answer | None = None
         self._faults: Sequence[Fault] = ()
         self._rows = 0
 
     def reply(self) -> Reply:
         """Return the answer; RefusedError if the exchange says no."""
-        window = self._exchange.dialect.window(self._path, self._query, self._now_ms)
-        if window is not None:
-            self._scene = self._exchange.scene(window)
+        self._recorded = self._exchange.recorded(self._path, self._query)
+        if self._recorded is None:
+            self._scenes = self._exchange.scenes(self._path, self._query, self._now_ms)
         headers = self._exchange.check_limit(self._path, self._now_ms)
         faults = self._faults = self._venue.faults.hit(self._target())
-        answer = _replaced(faults, self._exchange)
+        answer = _replaced(faults, self._exchange, self._now_ms)
         if answer is None:
             answer = self._true_answer(faults)
         wire = [fault for fault in faults if fault.kind in WIRE_KINDS]
@@ -106,54 +120,57 @@ class _Call:
 
     def entry(self, reply: Reply) -> Entry:
         """Describe the request for the journal."""
-        window = self._scene.window if self._scene else None
+        target, scenes = self._target(), self._scenes
         return Entry(
             time=int(time.time() * 1000),
             exchange=self._name,
             endpoint=self._path,
-            symbol=str(self._scene.market.symbol) if self._scene else None,
-            start=window.start_ms if window else None,
-            stop=window.stop_ms if window else None,
-            limit=window.limit if window else None,
+            symbol=",".join(target.symbols) or None,
+            start=target.start_ms,
+            stop=target.stop_ms,
+            limit=scenes[0].window.limit if scenes else None,
             status=reply.answer.status,
             rows=self._rows,
             faults=tuple(fault.kind for fault in self._faults),
         )
 
     def _target(self) -> Target:
-        if self._scene is None:
+        scenes = self._scenes
+        if not scenes:
             return Target(self._name)
-        window = self._scene.window
-        symbol = str(self._scene.market.symbol)
-        return Target(self._name, symbol, window.start_ms, window.stop_ms)
+        return Target(
+            self._name,
+            tuple(str(scene.market.symbol) for scene in scenes),
+            min(scene.window.start_ms for scene in scenes),
+            max(scene.window.stop_ms for scene in scenes),
+        )
 
     def _true_answer(self, faults: Sequence[Fault]) -> Answer:
         """Return what the exchange says, with the faults of bars and rows in it."""
-        if self._scene is None:
+        if self._recorded is not None:
+            return self._recorded
+        if self._scenes is None:
             return self._exchange.other(self._path, self._query, self._now_ms)
         of_bars = [fault for fault in faults if fault.kind in BAR_KINDS]
-        body, page = self._exchange.candles(self._scene, of_bars)
-        self._rows = len(page)
+        body, self._rows = self._exchange.candles(self._path, self._scenes, of_bars)
         for fault in faults:
             if fault.kind in ROW_KINDS:
                 document = orjson.loads(body)
-                spoil_rows(document, fault, self._exchange.dialect)
+                spoil_rows(document, fault, self._exchange.dialect, self._query)
                 body = orjson.dumps(document)
         return Answer(body)
 
 
-def _replaced(faults: Sequence[Fault], exchange: Exchange) -> Answer | None:
+def _replaced(faults: Sequence[Fault], exchange: Exchange, now_ms: int) -> Answer | None:
     """Return the answer that a fault sends instead of the true one."""
     dialect = exchange.dialect
     for fault in faults:
         if fault.kind == "rate_limit":
-            return dialect.limited(fault.retry_after)
+            return dialect.limited(fault.retry_after, now_ms)
         if fault.kind == "ban":
-            return dialect.banned(fault.retry_after)
-        if fault.kind == "server_error":
-            return Answer(_CDN_PAGE, 502, "text/html")
-        if fault.kind == "not_json":
-            return Answer(_CDN_PAGE, 200, "text/html")
-        if fault.kind == "empty_object":
-            return Answer(b"{}")
+            return dialect.banned(fault.retry_after, now_ms)
+        if fault.kind == "not_paid":
+            return dialect.not_paid()
+        if fault.kind in _INSTEAD:
+            return _INSTEAD[fault.kind]
     return None

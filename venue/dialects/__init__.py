@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from venue.dialects.alpaca import Alpaca
 from venue.dialects.binance import Binance
 from venue.dialects.bitfinex import Bitfinex
 from venue.dialects.coinbase import Coinbase
@@ -13,5 +14,5 @@ if TYPE_CHECKING:
     from venue.dialects.base import Dialect
 
 DIALECTS: dict[str, Dialect] = {
-    dialect.name: dialect for dialect in (Binance(), Bitfinex(), Coinbase(), Kraken())
+    dialect.name: dialect for dialect in (Alpaca(), Binance(), Bitfinex(), Coinbase(), Kraken())
 }

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import orjson
 
 from venue.bars import MINUTE_MS
+from venue.market import Symbol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from venue.bars import Bars
     from venue.limits import Budget
-    from venue.market import Market, Symbol
+    from venue.market import Market
     from venue.pages import Page, Window
     from venue.render import Lines
 
@@ -61,6 +62,14 @@ class Dialect(ABC):
     budget: ClassVar[Budget]  # what the exchange allows one address
     ban_seconds: ClassVar[float] = 0  # how long a client that does not stop is shut out
     row_fields: ClassVar[Mapping[str, int | str]]  # where a row holds ts, open, high, low, close
+    hours: ClassVar[str] = "always"  # when its markets trade, unless they say so themselves
+    price_decimals: ClassVar[int | None] = None  # of invented prices; None: by their size
+    volume_decimals: ClassVar[int] = 5  # of invented volumes
+    skips_unknown: ClassVar[bool] = False  # a market that it does not know has no bars, no error
+
+    def symbol(self, name: str) -> Symbol:
+        """Read a market's name in the configuration; ValueError if it is none."""
+        return Symbol.parse(name)
 
     @abstractmethod
     def market_id(self, symbol: Symbol) -> str:
@@ -74,12 +83,31 @@ class Dialect(ABC):
         """Return the text by which a recorded market list names this id."""
         return market_id
 
-    @abstractmethod
-    def window(self, path: str, query: Mapping[str, str], now_ms: int) -> Window | None:
-        """Read a request for candles; None if the path asks for something else.
+    def admit(
+        self,
+        path: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        keys: Sequence[str],
+    ) -> None:
+        """Check a client's keys against those that are taken, if any; RefusedError if not."""
+        del path, query, headers, keys
 
-        Raises RefusedError with the exchange's error body for parameters it would not take.
+    def windows(
+        self, path: str, query: Mapping[str, str], now_ms: int, plan: str
+    ) -> Sequence[Window] | None:
+        """Read a request for candles of some markets; None if the path asks for something else.
+
+        Raises RefusedError with the exchange's error body for parameters it would not take, or that
+        the plan does not pay for.
         """
+        del plan
+        window = self.window(path, query, now_ms)
+        return None if window is None else [window]
+
+    def window(self, path: str, query: Mapping[str, str], now_ms: int) -> Window | None:
+        """Read a request for candles, for an exchange that takes one market a request."""
+        raise NotImplementedError
 
     @abstractmethod
     def catalogue(
@@ -91,9 +119,20 @@ class Dialect(ABC):
     def lines(self, bars: Bars, market: Market, step_ms: int) -> Lines:
         """Render one line a bar, in the order given."""
 
-    @abstractmethod
+    def candles(
+        self, path: str, windows: Sequence[Window], pages: Iterator[Page]
+    ) -> tuple[bytes, int]:
+        """Put the rows of each window into the exchange's envelope; return it and their number.
+
+        `pages` are rendered as they are taken: one that does not fit any more need not be.
+        """
+        del path
+        page = next(pages)
+        return self.body(page, windows[0]), len(page)
+
     def body(self, page: Page, window: Window) -> bytes:
-        """Put a page's rows into the exchange's envelope."""
+        """Put a page's rows into the envelope of an exchange that takes one market a request."""
+        raise NotImplementedError
 
     @abstractmethod
     def rows(self, document: Json) -> list[Json]:
@@ -104,21 +143,29 @@ class Dialect(ABC):
         """Answer a request for a market that is not listed."""
 
     @abstractmethod
-    def limited(self, retry_after: float) -> Answer:
+    def limited(self, retry_after: float, now_ms: int) -> Answer:
         """Answer a request over the limit; `retry_after` in seconds."""
 
-    def banned(self, retry_after: float) -> Answer:
+    def banned(self, retry_after: float, now_ms: int) -> Answer:
         """Answer a client that did not stop; most exchanges just go on limiting."""
-        return self.limited(retry_after)
+        return self.limited(retry_after, now_ms)
+
+    def not_paid(self) -> Answer:
+        """Answer a request for what the client's plan does not pay for."""
+        return answer({"message": "forbidden"}, 403)
+
+    def spoil_token(self, document: Json, variant: str, query: Mapping[str, str]) -> None:
+        """Spoil what a decoded answer says of the next page, where there are such pages."""
+        del document, variant, query
 
     def weight(self, path: str) -> float:
         """Return what a request costs of the budget."""
         del path
         return 1
 
-    def usage_headers(self, used: float) -> Mapping[str, str]:
+    def usage_headers(self, used: float, now_ms: int) -> Mapping[str, str]:
         """Return the headers that tell what an address has used since the minute began."""
-        del used
+        del used, now_ms
         return {}
 
 

@@ -70,8 +70,9 @@ class Binance(Dialect):
         """Return the documented weight of the endpoint."""
         return _WEIGHTS.get(path.rpartition("/")[2], 1)
 
-    def usage_headers(self, used: float) -> Mapping[str, str]:
+    def usage_headers(self, used: float, now_ms: int) -> Mapping[str, str]:
         """Show the weight of the running minute of the clock."""
+        del now_ms
         return {"X-MBX-USED-WEIGHT": str(int(used)), "X-MBX-USED-WEIGHT-1M": str(int(used))}
 
     def window(self, path: str, query: Mapping[str, str], now_ms: int) -> Window | None:
@@ -126,16 +127,18 @@ class Binance(Dialect):
         """Answer 400 with code -1121."""
         return _error(-1121, "Invalid symbol.")
 
-    def limited(self, retry_after: float) -> Answer:
+    def limited(self, retry_after: float, now_ms: int) -> Answer:
         """Answer 429 with code -1003 and Retry-After."""
+        del now_ms
         text = (
             f"Too much request weight used; current limit is {_WEIGHT_A_MINUTE} request weight per"
             " 1 MINUTE. Please use WebSocket Streams for live updates to avoid polling the API."
         )
         return _error(-1003, text, 429, Retry_After=str(math.ceil(retry_after)))
 
-    def banned(self, retry_after: float) -> Answer:
+    def banned(self, retry_after: float, now_ms: int) -> Answer:
         """Answer 418 with code -1003 and Retry-After."""
+        del now_ms
         text = "Way too much request weight used; IP banned. Please use WebSocket Streams."
         return _error(-1003, text, 418, Retry_After=str(math.ceil(retry_after)))
 

@@ -104,9 +104,9 @@ class Bitfinex(Dialect):
         """Answer 500 `["error",10020,"symbol: invalid"]`."""
         return _error(10020, "symbol: invalid")
 
-    def limited(self, retry_after: float) -> Answer:
+    def limited(self, retry_after: float, now_ms: int) -> Answer:
         """Answer 429 `["error",11010,"ratelimit: error"]`, without saying for how long."""
-        del retry_after
+        del retry_after, now_ms
         return answer(["error", 11010, "ratelimit: error"], 429)
 
     def catalogue(

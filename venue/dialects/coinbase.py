@@ -107,9 +107,9 @@ class Coinbase(Dialect):
         """Answer 404 `NOT_FOUND`."""
         return _error("NOT_FOUND", "valid product_id is required", 404)
 
-    def limited(self, retry_after: float) -> Answer:
+    def limited(self, retry_after: float, now_ms: int) -> Answer:
         """Answer 429 in the shape that all Coinbase APIs share."""
-        del retry_after
+        del retry_after, now_ms
         message = {"id": "rate_limit_exceeded", "message": "Too many requests"}
         return answer({"errors": [message]}, 429)
 

@@ -108,9 +108,9 @@ class Kraken(Dialect):
         """Answer 200 with `EQuery:Unknown asset pair`."""
         return _error("EQuery:Unknown asset pair")
 
-    def limited(self, retry_after: float) -> Answer:
+    def limited(self, retry_after: float, now_ms: int) -> Answer:
         """Answer 200 with `EGeneral:Too many requests`."""
-        del retry_after
+        del retry_after, now_ms
         return _error("EGeneral:Too many requests")
 
     def catalogue(

@@ -1,0 +1,310 @@
+"""Alpaca: bars of US stocks, `/v2/stocks` of the data host, and the trading host's `/v2/assets`.
+
+Bars are objects, ascending unless asked otherwise; a minute without a trade has none. `start` and
+`end` are RFC 3339, both inclusive. A request for many symbols is answered symbol by symbol, in the
+order of the alphabet: a page may end inside one, and `next_page_token` says where. A symbol that
+nobody knows has no bars. The feed `iex` is another market, configured as `AAPL@iex`. The free plan
+sees no `sip` of the last 15 minutes.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import uuid
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import orjson
+
+from venue.bars import DAY_MS, MINUTE_MS, Bars
+from venue.dialects.base import HOUR_MS, Answer, Dialect, Json, RefusedError, answer
+from venue.limits import Budget
+from venue.market import Symbol
+from venue.pages import Window
+from venue.render import Lines, Style, integer, lines, number, text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from venue.market import Market
+    from venue.pages import Page
+
+_BARS = re.compile(r"^/v2/stocks/(?:([^/]+)/)?bars$")
+_ASSETS = "/v2/assets"
+_TIMEFRAME = re.compile(r"^(\d{1,2})(Min|T|Hour|H|Day|D)$")
+_UNITS = {"M": MINUTE_MS, "T": MINUTE_MS, "H": HOUR_MS, "D": DAY_MS}
+_SYMBOL = re.compile(r"^[A-Z]{1,6}(\.[A-Z]{1,3})?$")
+_FEEDS = frozenset({"sip", "iex"})
+_ADJUSTMENTS = frozenset({"raw", "split", "dividend", "all"})
+_DEFAULT_ROWS, _MAX_ROWS = 1000, 10_000
+_RECENT_MS = 15 * MINUTE_MS
+_LATEST_NS = 2**63 - 1
+_NOT_PAID = "subscription does not permit querying recent SIP data"
+
+
+def _refusal(message: str, status: int = 422, code: int | None = None) -> Answer:
+    return answer(({"code": code} if code else {}) | {"message": message}, status)
+
+
+class Alpaca(Dialect):
+    """Alpaca's bars of stocks and its list of assets."""
+
+    name = "alpaca"
+    fills_quiet = False
+    hours = "new_york"
+    price_decimals = 2
+    volume_decimals = 0
+    skips_unknown = True
+    budget = Budget(200, 60.0)
+    row_fields: ClassVar = {"ts": "t", "open": "o", "high": "h", "low": "l", "close": "c"}
+
+    def symbol(self, name: str) -> Symbol:
+        """Read `AAPL` or `AAPL@iex`."""
+        symbol = Symbol.stock(name)
+        if not _SYMBOL.match(symbol.base) or symbol.feed not in {"", "iex"}:
+            raise ValueError(f"{name!r} is no stock of Alpaca: write BRK.B, or BRK.B@iex")
+        return symbol
+
+    def market_id(self, symbol: Symbol) -> str:
+        """Return `AAPL`, or `AAPL@iex` for that feed: the two share one name."""
+        return str(symbol)
+
+    def admit(
+        self, path: str, query: Mapping[str, str], headers: Mapping[str, str], keys: Sequence[str]
+    ) -> None:
+        """Want both headers: 401 of the trading host, 403 of the data host if a key is unknown."""
+        del query
+        given = [headers.get(name) for name in ("APCA-API-KEY-ID", "APCA-API-SECRET-KEY")]
+        if all(given) and (not keys or set(given) <= set(keys)):
+            return
+        if path.startswith(_ASSETS):
+            raise RefusedError(_refusal("request is not authorized", 401, 40110000))
+        raise RefusedError(_refusal("forbidden.", 403))
+
+    def windows(
+        self, path: str, query: Mapping[str, str], now_ms: int, plan: str
+    ) -> Sequence[Window] | None:
+        """Read `/v2/stocks/bars?symbols&timeframe&start&end&limit&feed&sort&page_token`.
+
+        One window for each symbol, from where the page before has ended; each of them may hold one
+        row more than the page, which shows that there is a next one.
+        """
+        match = _BARS.match(path)
+        if match is None:
+            return None
+        feed = _one_of(query, "feed", _FEEDS, "sip")
+        _one_of(query, "adjustment", _ADJUSTMENTS, "raw")
+        descending = _one_of(query, "sort", {"asc", "desc"}, "asc") == "desc"
+        paid = plan != "free" or feed != "sip"
+        start = _time(query, "start", now_ms // DAY_MS * DAY_MS)
+        end = _time(query, "end", now_ms if paid else now_ms - _RECENT_MS)
+        if end < start:
+            raise RefusedError(_refusal("end should not be before start"))
+        if not paid and end > now_ms - _RECENT_MS:
+            raise RefusedError(self.not_paid())
+        token = query.get("page_token")
+        seen, last = _decoded(token) if token else ("", 0)
+        names = [match[1]] if match[1] else _names(query)
+        step_ms, limit = _step(query), _limit(query)
+        # A bar of minutes comes when it is over.
+        over_ms = now_ms if step_ms >= DAY_MS else now_ms // step_ms * step_ms
+        stop_ms = min(end + 1, over_ms)
+        windows = []
+        for name in sorted(names):
+            first, stop = start, stop_ms
+            if name == seen:
+                first, stop = (first, last) if descending else (last + 1, stop)
+            if name >= seen:
+                market = name if feed == "sip" else f"{name}@{feed}"
+                order = {"newest": descending, "descending": descending}
+                windows.append(
+                    Window(market, step_ms, first, stop, limit + 1, now_ms=now_ms, **order)
+                )
+        return windows
+
+    def candles(
+        self, path: str, windows: Sequence[Window], pages: Iterator[Page]
+    ) -> tuple[bytes, int]:
+        """Fill one page, symbol by symbol."""
+        left = windows[0].limit - 1 if windows else 0
+        filled: dict[str, orjson.Fragment] = {}
+        count, token = 0, None
+        for window, page in zip(windows, pages, strict=False):
+            name = window.market.partition("@")[0]
+            if left and len(page):
+                part = page.cut(left, newest=window.descending)
+                rows = b"[" + part.text(descending=window.descending) + b"]"
+                filled[name] = orjson.Fragment(rows)
+                left, count = left - len(part), count + len(part)
+                last = name, int(part.ts[0 if window.descending else -1]), window
+                if len(page) > len(part):
+                    token = _encoded(*last)
+                    break
+            elif len(page):
+                token = _encoded(*last)
+                break
+        single = _BARS.match(path)
+        if single and single[1]:
+            bars = filled.get(single[1])
+            document = {"bars": bars, "next_page_token": token, "symbol": single[1]}
+        else:
+            document = {"bars": filled, "next_page_token": token}
+        return orjson.dumps(document), count
+
+    def lines(self, bars: Bars, market: Market, step_ms: int) -> Lines:
+        """Render an object; count and mean price, which bars lack, follow from the rest."""
+        del market, step_ms
+        trades = bars.volume // 10**10 + 1
+        mean = (bars.open + bars.high + bars.low + bars.close) // 4
+        stamps = np.datetime_as_string(bars.ts.astype("datetime64[ms]"), unit="s").astype("S19")
+        parts: list[Any] = []
+        for name, column in (("c", bars.close), ("h", bars.high), ("l", bars.low)):
+            parts += [b'%s"%s":' % (b"," if parts else b"{", name.encode())]
+            parts += [number(column, Style.TRIMMED)]
+        parts += [b',"n":', integer(trades), b',"o":', number(bars.open, Style.TRIMMED)]
+        parts += [b',"t":"', text(stamps), b'Z","v":', number(bars.volume, Style.TRIMMED)]
+        parts += [b',"vw":', number(mean, Style.TRIMMED, 6)]
+        return lines(bars.ts, [*parts, b"}"])
+
+    def rows(self, document: Json) -> list[Json]:
+        """Return all bars of an answer."""
+        bars = document["bars"] or []
+        return [bar for part in bars.values() for bar in part] if isinstance(bars, dict) else bars
+
+    def spoil_token(self, document: Json, variant: str, query: Mapping[str, str]) -> None:
+        """Send the token again that was asked with, or none."""
+        if variant == "dropped":
+            document["next_page_token"] = None
+        elif "page_token" in query:
+            document["next_page_token"] = query["page_token"]
+
+    def unknown_symbol(self) -> Answer:
+        """Answer a request for an asset that is not listed."""
+        return _refusal("asset not found", 404, 40410000)
+
+    def limited(self, retry_after: float, now_ms: int) -> Answer:
+        """Answer 429; the headers say when the limit begins anew."""
+        reset = -(-(now_ms + int(retry_after * 1000)) // 1000)
+        return answer({"message": "too many requests."}, 429, **_limits(0, reset))
+
+    def not_paid(self) -> Answer:
+        """Answer 403 about recent data of the feed `sip`."""
+        return _refusal(_NOT_PAID, 403)
+
+    def usage_headers(self, used: float, now_ms: int) -> Mapping[str, str]:
+        """Tell what is left of the running minute."""
+        left = max(0, int(self.budget.capacity - used))
+        named = _limits(left, (now_ms // MINUTE_MS + 1) * MINUTE_MS // 1000)
+        return {name.replace("_", "-"): value for name, value in named.items()}
+
+    def catalogue(
+        self, path: str, query: Mapping[str, str], markets: Sequence[Market], now_ms: int
+    ) -> Answer | None:
+        """Answer `/v2/assets?status&asset_class&exchange` and `/v2/assets/AAPL`."""
+        if not path.startswith(_ASSETS):
+            return None
+        wanted = query.get("asset_class", "us_equity")
+        listed = [_asset(market, now_ms) for market in markets if not market.symbol.feed]
+        name = path.removeprefix(_ASSETS).strip("/")
+        if name:
+            found = [asset for asset in listed if asset["symbol"] == name]
+            return answer(found[0]) if found else self.unknown_symbol()
+        filters = {key: query[key] for key in ("status", "exchange") if key in query}
+        chosen = [one for one in listed if wanted == "us_equity" and filters.items() <= one.items()]
+        return answer(chosen)
+
+
+def _names(query: Mapping[str, str]) -> set[str]:
+    names = set(query.get("symbols", "").split(",")) - {""}
+    if not names:
+        raise RefusedError(_refusal("symbols is required", 400))
+    for name in sorted(names):
+        if not _SYMBOL.match(name):
+            raise RefusedError(_refusal(f"invalid symbol: {name}", 400))
+    return names
+
+
+def _one_of(
+    query: Mapping[str, str], name: str, known: frozenset[str] | set[str], default: str
+) -> str:
+    value = query.get(name, default)
+    if value not in known:
+        raise RefusedError(_refusal(f"invalid {name}: {value}"))
+    return value
+
+
+def _step(query: Mapping[str, str]) -> int:
+    match = _TIMEFRAME.match(query.get("timeframe", ""))
+    if match is None or match[1] == "0":
+        raise RefusedError(_refusal(f"invalid timeframe: {query.get('timeframe', '')}"))
+    return int(match[1]) * _UNITS[match[2][0]]
+
+
+def _limit(query: Mapping[str, str]) -> int:
+    value = query.get("limit", str(_DEFAULT_ROWS))
+    if not value.isdigit() or not 1 <= int(value) <= _MAX_ROWS:
+        raise RefusedError(_refusal(f"invalid limit: {value}"))
+    return int(value)
+
+
+def _time(query: Mapping[str, str], name: str, default: int) -> int:
+    value = query.get(name)
+    if value is None:
+        return default
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise RefusedError(_refusal(f"invalid {name}: {value}")) from None
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _encoded(name: str, ts: int, window: Window) -> str:
+    """Return the token of the page after a row."""
+    unit = "D" if window.step_ms >= DAY_MS else "H" if window.step_ms >= HOUR_MS else "M"
+    moment = datetime.fromtimestamp(ts // 1000, UTC)
+    at = f"{moment:%Y-%m-%dT%H:%M:%S}.000000000Z"
+    if window.descending:
+        at = str(_LATEST_NS // 10**9 * 10**9 - ts * 10**6)
+    return base64.b64encode(f"{name}|{unit}|{at}".encode()).decode()
+
+
+def _decoded(token: str) -> tuple[str, int]:
+    """Return the symbol and the stamp of the last row that was sent."""
+    try:
+        name, _, at = base64.b64decode(token, validate=True).decode().split("|")
+        if at.isdigit():
+            return name, (_LATEST_NS // 10**9 * 10**9 - int(at)) // 10**6
+        return name, int(datetime.fromisoformat(at[:19] + "Z").timestamp()) * 1000
+    except ValueError:
+        raise RefusedError(_refusal("invalid page_token")) from None
+
+
+def _limits(left: int, reset: int) -> dict[str, str]:
+    return {
+        "X_RateLimit_Limit": str(int(Alpaca.budget.capacity)),
+        "X_RateLimit_Remaining": str(left),
+        "X_RateLimit_Reset": str(reset),
+    }
+
+
+def _asset(market: Market, now_ms: int) -> dict[str, Any]:
+    active = now_ms < market.source.span[1]
+    return {
+        "id": str(uuid.uuid5(uuid.NAMESPACE_DNS, str(market.symbol))),
+        "class": "us_equity",
+        "exchange": market.listed_on,
+        "symbol": str(market.symbol),
+        "name": market.name or f"{market.symbol} Common Stock",
+        "status": "active" if active else "inactive",
+        "tradable": active,
+        "marginable": active,
+        "maintenance_margin_requirement": 30,
+        "margin_requirement_long": "30",
+        "margin_requirement_short": "30",
+        "shortable": active,
+        "easy_to_borrow": active,
+        "fractionable": active,
+        "attributes": ["fractional_eh_enabled", "has_options"] if active else [],
+    }
