@@ -20,7 +20,7 @@ import tenacity
 from pipeline.answers import Answer, judge
 from pipeline.intervals import Interval
 from pipeline.listing import Listing
-from pipeline.providers.errors import ProviderError, RateLimited
+from pipeline.providers.errors import ProviderError, TransientError
 from pipeline.providers.protocol import BarProvider
 
 T = TypeVar("T")
@@ -36,8 +36,8 @@ class Patience:
     Attributes:
         attempts: How often one question is asked.
         first_wait: How long to wait before the second time; doubles from then on, with jitter.
-        longest_wait: The longest wait between two times, and the longest `Retry-After` that is
-            waited out in place.
+        longest_wait: The longest wait between two times, and the longest one that the provider asks
+            for and is waited out in place.
         failures_in_a_row: After so many unanswered questions in a row the provider is left alone.
     """
 
@@ -48,7 +48,7 @@ class Patience:
 
     def waits_out(self, error: BaseException) -> bool:
         """Return whether the question that met `error` is worth asking again soon."""
-        if isinstance(error, RateLimited) and error.retry_after is not None:
+        if isinstance(error, TransientError) and error.retry_after is not None:
             return error.retry_after <= self.longest_wait
         return isinstance(error, ProviderError) and error.retryable
 

@@ -17,7 +17,7 @@ from pipeline.answers import OutsideWindow
 from pipeline.asking import Outcome
 from pipeline.bars import empty_bars
 from pipeline.intervals import MINUTE, Interval, floor_minute
-from pipeline.providers.errors import ProviderError, RateLimited
+from pipeline.providers.errors import ProviderError, TransientError
 from pipeline.quality import RefusedBar, sift
 from pipeline.settling import Settling
 from pipeline.store.deliveries import Delivery
@@ -79,7 +79,7 @@ class Chunk:
 
 def failure_of(window: Interval, error: ProviderError, now: datetime) -> Failure:
     """Return the failure that an unanswered question leaves in the ledger."""
-    wait = error.retry_after if isinstance(error, RateLimited) else None
+    wait = error.retry_after if isinstance(error, TransientError) else None
     return Failure(
         during=window,
         error=type(error).__name__,

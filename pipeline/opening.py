@@ -31,6 +31,7 @@ def options_of(universe: Universe, provider: str) -> ProviderOptions:
         limit=RateLimit(limits.requests, limits.seconds) if limits else None,
         bars_per_request=config.bars_per_request,
         settling=config.settling,
+        lag=config.lag,
         asset_classes=sorted({spec.asset_class for spec in universe.listings(provider)})
         or ["crypto_spot"],
         keys=vendor_keys(KEYS),

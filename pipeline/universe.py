@@ -102,6 +102,9 @@ class ProviderConfig(_Config):
     """The rate limit to keep, instead of the one that is built in."""
     bars_per_request: int | None = Field(None, gt=0, examples=[1000])
     """The bars to ask for in one request, instead of the number that is built in."""
+    lag: Delay | None = Field(None, examples=["1m"])
+    """How long after its end a minute may still be missing there, instead of what is built in. For
+    Alpaca's feed sip that is 16m, as the free plan wants it; with a paid plan write 1m."""
     settle: Annotated[tuple[Delay, ...], AfterValidator(_rising)] | None = Field(
         None, examples=["[1h, 1d, 7d]"]
     )

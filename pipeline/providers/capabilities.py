@@ -5,7 +5,8 @@ What belongs here: the words. The facts themselves are in `table`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -51,6 +52,7 @@ class Capabilities:
         asset_classes: What it serves; empty for whatever its own market list says.
         keys: The environment variables that hold its keys; all of them are needed.
         feeds: The feeds that it has, the default first; empty where there is but one.
+        feed_lags: The lag of a feed, where it is another.
         says_when_cut: Whether an answer that does not hold all of its window says so. If not, a
             silence at its edge is asked again by itself.
     """
@@ -72,6 +74,7 @@ class Capabilities:
     asset_classes: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
     feeds: tuple[str, ...] = ()
+    feed_lags: Mapping[str, timedelta] = field(default_factory=dict)
     says_when_cut: bool = False
 
     def edge_of_history(self, now: datetime) -> datetime | None:

@@ -155,7 +155,7 @@ class CcxtProvider:
             raise ValueError(f"window {window} has not between 1 and {longest} minutes")
         bars = self._ask(self._market(symbol, asset_class), "1m", window, window.minutes)
         self._check_reach(bars, window)
-        self._check_over(window)
+        self._watch.check_over(window)
         return self._cut(bars, window)
 
     def close(self) -> None:
@@ -208,17 +208,6 @@ class CcxtProvider:
             raise MalformedAnswer(
                 self.name,
                 f"asked for {window}, but its history begins at {first:%Y-%m-%d %H:%M} now",
-            )
-
-    def _check_over(self, window: Interval) -> None:
-        """Refuse an answer about minutes that the exchange, by its own clock, had not finished."""
-        skew = self._watch.clock_skew or timedelta(0)
-        if skew < timedelta(0) and window.end > self._clock() + skew:
-            raise MalformedAnswer(
-                self.name,
-                f"asked for {window}, which is not over by its clock: that is"
-                f" {-skew.total_seconds():.0f} s behind ours",
-                "compare the clocks of this machine and of the provider",
             )
 
     def _market(self, symbol: str, asset_class: str) -> dict[str, Any]:

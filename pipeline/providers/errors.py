@@ -28,9 +28,19 @@ class ProviderError(Exception):
 
 
 class TransientError(ProviderError):
-    """The provider may answer the same question later."""
+    """The provider may answer the same question later.
+
+    Args:
+        retry_after: How long it is of no use to ask again; None when the provider does not say.
+    """
 
     retryable = True
+
+    def __init__(
+        self, provider: str, what: str, fix: str = "", *, retry_after: timedelta | None = None
+    ) -> None:
+        super().__init__(provider, what, fix)
+        self.retry_after = retry_after
 
 
 class ProviderUnavailable(TransientError):
@@ -43,6 +53,10 @@ class RequestTimedOut(TransientError):
 
 class MalformedAnswer(TransientError):
     """The body was cut, was not JSON, had not the expected shape, or answers another question."""
+
+
+class NotServedYet(TransientError):
+    """The provider has these minutes, and gives them to us only when they are older."""
 
 
 class RateLimited(TransientError):
@@ -62,8 +76,7 @@ class RateLimited(TransientError):
         ban: bool = False,
         fix: str = "",
     ) -> None:
-        super().__init__(provider, what, fix)
-        self.retry_after = retry_after
+        super().__init__(provider, what, fix, retry_after=retry_after)
         self.ban = ban
 
 

@@ -73,6 +73,21 @@ def parse_retry_after(header: str | None, now: datetime) -> timedelta | None:
     return timedelta(seconds=max(0.0, -(-(moment - now).total_seconds() // 1)))
 
 
+def read_reset(headers: Headers, now: datetime) -> timedelta | None:
+    """Return how long until a used-up limit begins anew, in whole seconds; None if nothing says so.
+
+    Args:
+        headers: The headers of a refusal.
+        now: The present by the clock of who sent it.
+    """
+    for dialect in _DIALECTS:
+        reset = _number(headers, dialect.reset)
+        if reset is not None and reset >= _EPOCH_SECONDS:
+            at = reset / (1000 if reset >= _EPOCH_MILLISECONDS else 1)
+            return timedelta(seconds=max(0.0, -(-(at - now.timestamp()) // 1)))
+    return None
+
+
 def read_clock_skew(headers: Headers, received: datetime, took: timedelta) -> timedelta | None:
     """Return how far the sender's clock is ahead of ours; zero when that is not sure.
 

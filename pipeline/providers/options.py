@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from pydantic import SecretStr
 
@@ -25,6 +26,7 @@ class ProviderOptions:
         limit: Replaces the row's rate limit.
         bars_per_request: Replaces the row's page size, in minutes.
         settling: Replaces the row's settling delays.
+        lag: Replaces the row's lag.
         asset_classes: What is listed; Binance's swaps and futures cost two requests more.
         keys: The vendor's keys, by the environment variable that holds each.
         timeout_seconds: How long an answer may take to begin.
@@ -36,6 +38,7 @@ class ProviderOptions:
     limit: RateLimit | None = None
     bars_per_request: int | None = None
     settling: Settling | None = None
+    lag: timedelta | None = None
     asset_classes: Collection[str] = ("crypto_spot",)
     keys: Mapping[str, SecretStr] = field(default_factory=dict)
     timeout_seconds: float = 30.0
@@ -56,6 +59,13 @@ class ProviderOptions:
             Unsupported: There is no such client or exchange, or an override allows nothing.
         """
         try:
-            return capabilities_for(self.source, self.limit, self.bars_per_request, self.settling)
+            return capabilities_for(
+                self.source,
+                self.limit,
+                self.bars_per_request,
+                self.settling,
+                lag=self.lag,
+                feed=self.feed,
+            )
         except ValueError as error:
             raise Unsupported(name, str(error)) from None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, Final
 
 from pipeline.providers.capabilities import Capabilities, RateLimit
@@ -50,6 +51,19 @@ CAPABILITIES: Final[Mapping[str, Capabilities]] = {
         ends_window=False,
         first_trade="search",
     ),
+    "alpaca": Capabilities(
+        limit=RateLimit(200, 60.0),
+        # A page holds 10,000 bars: in 14 days, 10 of them trading days from 04:00 to 20:00 New
+        # York, there are 9,600 at most. Longer answers come in several pages.
+        bars_per_request=14 * 24 * 60,
+        # What the free plan is served of the feed of all exchanges is a quarter of an hour old.
+        lag=timedelta(minutes=16),
+        feed_lags={"iex": timedelta(minutes=1)},
+        client="alpaca",
+        asset_classes=("equity", "etf"),
+        keys=("APCA_API_KEY_ID", "APCA_API_SECRET_KEY"),
+        feeds=("sip", "iex"),
+    ),
 }
 """What is known of each provider: exchanges by ccxt's id, with the limits for keyless use, and the
 others by the name of their client."""
@@ -70,6 +84,9 @@ def capabilities_for(
     limit: RateLimit | None = None,
     bars_per_request: int | None = None,
     settling: Settling | None = None,
+    *,
+    lag: timedelta | None = None,
+    feed: str | None = None,
 ) -> Capabilities:
     """Return a row of the table, or a careful default made of ccxt's own table.
 
@@ -78,6 +95,8 @@ def capabilities_for(
         limit: Replaces the row's limit.
         bars_per_request: Replaces the row's page size, in minutes.
         settling: Replaces the row's settling delays.
+        lag: Replaces the row's lag, whatever the feed.
+        feed: Which feed is asked; None for the row's first.
 
     Raises:
         ValueError: There is no such client or exchange, or an override is not positive.
@@ -87,6 +106,9 @@ def capabilities_for(
         if bars_per_request < 1:
             raise ValueError(f"bars_per_request {bars_per_request} must be at least 1")
         row = replace(row, bars_per_request=bars_per_request)
+    lag = lag or row.feed_lags.get(feed or "")
+    if lag is not None:
+        row = replace(row, lag=lag)
     if settling is not None:
         row = replace(row, settling=settling)
     if limit is not None:

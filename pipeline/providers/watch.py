@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from pipeline.intervals import Interval
 from pipeline.providers.capabilities import Capabilities, RateLimit
 from pipeline.providers.errors import MalformedAnswer, ProviderError, RateLimited
 from pipeline.providers.headers import Headers, read_clock_skew, read_usage
@@ -140,6 +141,21 @@ class Watch:
             _DECODING.acquire()
             self.current.decoding = True
 
+    def check_over(self, window: Interval) -> None:
+        """Refuse an answer about minutes that the provider, by its own clock, had not finished.
+
+        Raises:
+            MalformedAnswer: The window ends in the provider's future.
+        """
+        skew = self.clock_skew or timedelta(0)
+        if skew < timedelta(0) and window.end > self._clock() + skew:
+            raise MalformedAnswer(
+                self.provider,
+                f"asked for {window}, which is not over by its clock: that is"
+                f" {-skew.total_seconds():.0f} s behind ours",
+                "compare the clocks of this machine and of the provider",
+            )
+
     def _let_others_decode(self) -> None:
         if self.current.decoding:
             self.current.decoding = False
@@ -179,6 +195,8 @@ class Watch:
         except Exception as error:
             failure = self._translate(self.provider, error)
             self._land(flight, failure)
+            if failure is error:
+                raise
             raise failure from error
         if not isinstance(answer, dict | list):
             malformed = MalformedAnswer(self.provider, "the body is not whole JSON")

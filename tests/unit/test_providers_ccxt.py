@@ -47,6 +47,8 @@ def capabilities_of(name: str) -> int:
 def test_every_exchange_that_ccxt_knows_has_careful_capabilities() -> None:
     for name in _served():
         row = capabilities_for(name)
+        if row.client != "ccxt":
+            continue  # one of ours goes by the same name
         assert 1 <= row.bars_per_request <= 10_000
         assert row.request_weight <= row.limit.requests
         if name not in CAPABILITIES:

@@ -309,11 +309,11 @@ hello
     : must be a mapping, not the text 'hello'; write its keys indented below it
 
 {client: ccx}
-    .client: is the text 'ccx' (did you mean ccxt?); use ccxt
+    .client: is the text 'ccx' (did you mean ccxt?); use ccxt or alpaca
 
 {limit: 3}
     .limit: is not an option here (did you mean limits?); use client, exchange, feed, base_url,
-    start, limits, bars_per_request or settle
+    start, limits, bars_per_request, lag or settle
 
 {limits: 3}
     .limits: must be a mapping, not the text '3'; write its keys indented below it

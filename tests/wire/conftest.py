@@ -11,10 +11,12 @@ import pytest
 
 from pipeline.bars import BAR_SCHEMA
 from pipeline.intervals import Interval
+from pipeline.providers.alpaca_client import AlpacaProvider
 from pipeline.providers.capabilities import RateLimit
 from pipeline.providers.ccxt_client import CcxtProvider
 from pipeline.providers.limiter import Unlimited
 from pipeline.providers.options import ProviderOptions
+from tests.wire import stocks
 from venue import VenueProcess
 
 NOW = datetime(2024, 6, 1, 12, 0, 30, tzinfo=UTC)
@@ -75,6 +77,54 @@ def opened(venue: VenueProcess) -> Iterator[Opener]:
         if listed:
             provider.markets()
             venue.clear_requests()
+        return provider
+
+    yield open_at_venue
+    for provider in providers:
+        provider.close()
+
+
+@pytest.fixture(scope="session")
+def stock_process() -> Iterator[VenueProcess]:
+    section = {
+        "requests_per_second": 0,
+        "markets": stocks.MARKETS,
+        "account": {"keys": [stocks.KEY, stocks.SECRET]},
+    }
+    config = {"now": stocks.NOW.isoformat(), "speed": 0, "exchanges": {"alpaca": section}}
+    with VenueProcess(config) as running:
+        yield running
+
+
+@pytest.fixture
+def stock_venue(stock_process: VenueProcess) -> VenueProcess:
+    """The venue of stocks without faults and without memory, at `stocks.NOW`."""
+    stock_process.clear_faults()
+    stock_process.clear_requests()
+    stock_process.set_clock(now=stocks.NOW.isoformat(), speed=0)
+    return stock_process
+
+
+@pytest.fixture
+def alpaca(stock_venue: VenueProcess) -> Iterator[stocks.AlpacaOpener]:
+    """A function that opens a client of Alpaca at the venue, with its list of assets loaded."""
+    providers: list[AlpacaProvider] = []
+
+    def open_at_venue(*, listed: bool = True, **options: Any) -> AlpacaProvider:
+        limiter = options.pop("limiter", Unlimited())
+        standard = {
+            "limit": UNHURRIED,
+            "timeout_seconds": 2.0,
+            "base_url": f"{stock_venue.url}/alpaca",
+            "asset_classes": ("equity", "etf"),
+            "keys": stocks.keys(),
+        }
+        configured = ProviderOptions(source="alpaca", **{**standard, **options})
+        provider = AlpacaProvider("alpaca", configured, limiter=limiter, clock=lambda: stocks.NOW)
+        providers.append(provider)
+        if listed:
+            provider.markets()
+            stock_venue.clear_requests()
         return provider
 
     yield open_at_venue

@@ -1,0 +1,217 @@
+"""1-minute bars of US stocks and funds from Alpaca, through alpaca-py.
+
+What belongs here: `BarProvider` for Alpaca, as the sum of its parts: what happens inside alpaca-py
+(`alpaca_session`), what makes an answer whole (`alpaca_pages`), which asset a symbol names
+(`alpaca_assets`) and what an error means (`alpaca_errors`).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal
+
+import pyarrow as pa
+
+from pipeline.intervals import Interval, floor_minute
+from pipeline.providers import first_trade
+from pipeline.providers.alpaca_assets import CLASS, AssetList
+from pipeline.providers.alpaca_errors import translate
+from pipeline.providers.alpaca_pages import whole_answer
+from pipeline.providers.alpaca_session import Watched, open_clients
+from pipeline.providers.errors import AuthenticationFailed, MalformedAnswer, Unsupported
+from pipeline.providers.limiter import Limiter
+from pipeline.providers.options import ProviderOptions
+from pipeline.providers.protocol import FirstTrade, Market
+from pipeline.providers.table import capabilities_for
+from pipeline.providers.watch import Watch
+
+_PAGE: Final = 10_000
+_SECOND: Final = timedelta(seconds=1)
+
+
+def open_client(name: str, options: ProviderOptions, limiter: Limiter) -> AlpacaProvider:
+    """Return a client for a configured provider; see `registry.open_provider`."""
+    return AlpacaProvider(name, options, limiter=limiter)
+
+
+class AlpacaProvider:
+    """A `BarProvider` for Alpaca's bars as they were traded (`adjustment=raw`), thread-safe.
+
+    Args:
+        name: The provider's name in the universe.
+        options: How it is configured; `keys` holds both keys.
+        limiter: Shared by everything that sends with these keys.
+        clock: The present, an aware UTC datetime.
+
+    Raises:
+        Unsupported: An asset class or feed is none of Alpaca's.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        options: ProviderOptions,
+        *,
+        limiter: Limiter,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.name = name
+        self.capabilities = options.capabilities(name)
+        known = self.capabilities.asset_classes
+        self._asset_classes = frozenset(options.asset_classes) & frozenset(known)
+        if unknown := set(options.asset_classes) - set(known):
+            raise Unsupported(name, f"Alpaca serves no {', '.join(sorted(unknown))} here")
+        self._feed = options.feed or self.capabilities.feeds[0]
+        if self._feed not in self.capabilities.feeds:
+            raise Unsupported(name, f"Alpaca has no feed {self._feed!r}")
+        self._clock = clock
+        keys = [options.keys[key].get_secret_value() for key in self.capabilities.keys]
+        self._watch = Watch(
+            name,
+            self.capabilities,
+            limiter,
+            # Not functools.partial, which shows its arguments to whoever prints it.
+            lambda provider, error: translate(provider, error, keys),
+            published=capabilities_for(options.source).limit,
+            clock=clock,
+        )
+        self._data, self._hosts = open_clients(
+            self._watch, keys, base_url=options.base_url, timeout_seconds=options.timeout_seconds
+        )
+        self._lists: dict[str, AssetList] = {}
+        self._loading = threading.Lock()
+
+    @property
+    def requests_sent(self) -> int:
+        """How many HTTP requests this client has sent so far."""
+        return self._watch.requests_sent
+
+    @property
+    def clock_skew(self) -> timedelta | None:
+        """How far Alpaca's clock is ahead of ours, by its latest answer that said so."""
+        return self._watch.clock_skew
+
+    def markets(self) -> Sequence[Market]:
+        """Return the stocks and funds that trade now, as listed when first asked for.
+
+        Raises:
+            ProviderError: The list could not be had; the next call asks again.
+        """
+        return self._listed("active").markets
+
+    def find_market(self, symbol: str, asset_class: str) -> Market:
+        """Return the market that `symbol` names.
+
+        Args:
+            symbol: Alpaca's own symbol (`BRK.B`), or another spelling of it (`BRK-B`).
+            asset_class: `equity` or `etf`: the universe knows which, Alpaca's list does not say.
+
+        Raises:
+            UnknownSymbol: Nothing that trades or has traded is called so.
+            Unsupported: The client was opened without that asset class.
+        """
+        if asset_class not in self._asset_classes:
+            opened = ", ".join(sorted(self._asset_classes))
+            raise Unsupported(self.name, f"opened for {opened} and not for {asset_class}")
+        for status in ("active", "inactive"):  # the list of what is gone is long, and seldom needed
+            if found := self._listed(status).find(symbol):
+                return Market(found.symbol, asset_class, found.base, found.quote, found.active)
+        raise self._listed("active").unknown(symbol)
+
+    def first_trade(self, symbol: str, asset_class: str) -> FirstTrade | None:
+        """Return the first minute of the market; None if no answer about it can be believed."""
+        name = self.find_market(symbol, asset_class).symbol
+
+        def ask(timeframe: Literal["1m", "1d"], window: Interval, limit: int) -> pa.Table:
+            del timeframe
+            return self._ask([name], window, limit)[name]
+
+        return first_trade.from_the_beginning(
+            ask, floor_minute(self._clock() - self.capabilities.lag)
+        )
+
+    def fetch_bars(self, symbol: str, asset_class: str, window: Interval) -> pa.Table:
+        """Ask once for the bars of `window`.
+
+        Args:
+            symbol: Any spelling that `find_market` takes.
+            asset_class: The market's asset class.
+            window: At most `capabilities.bars_per_request` minutes.
+
+        Returns:
+            A table with `BAR_SCHEMA` in the order in which the bars came, from as many pages as
+            Alpaca made of the answer.
+
+        Raises:
+            ProviderError: There is no answer to this question. That Alpaca's clock has not reached
+                the end is a `MalformedAnswer`: plan again.
+            ValueError: The window is empty or too long.
+        """
+        longest = self.capabilities.bars_per_request
+        if not 0 < window.minutes <= longest:
+            raise ValueError(f"window {window} has not between 1 and {longest} minutes")
+        name = self.find_market(symbol, asset_class).symbol
+        bars = self._ask([name], window)[name]
+        self._watch.check_over(window)
+        return bars
+
+    def close(self) -> None:
+        """Give back connections."""
+        for client in (self._data, *self._hosts):
+            client.close()
+
+    def _ask(
+        self, symbols: Sequence[str], window: Interval, limit: int | None = None
+    ) -> Mapping[str, pa.Table]:
+        """Ask for the bars of some symbols: all of them, or the first page of so many."""
+        from alpaca.data.enums import Adjustment
+        from alpaca.data.requests import StockBarsRequest
+        from alpaca.data.timeframe import TimeFrame
+
+        request: dict[str, Any] = StockBarsRequest(
+            symbol_or_symbols=list(symbols),
+            timeframe=TimeFrame.Minute,
+            start=window.start,
+            # The end is included. A second less means the same whether it is or not.
+            end=window.end - _SECOND,
+            limit=limit or _PAGE,
+            adjustment=Adjustment.RAW,
+            feed=self._feed,
+        ).to_request_fields()
+
+        def page(token: str | None) -> object:
+            document = self._data.get("/stocks/bars", {**request, "page_token": token})
+            if limit is not None and isinstance(document, dict):
+                document |= {"next_page_token": None}
+            return document
+
+        with self._watch.exchanging(self.capabilities.request_weight):
+            return whole_answer(self.name, symbols, window.minutes, page)
+
+    def _listed(self, status: str) -> AssetList:
+        with self._loading:
+            if status not in self._lists:
+                self._lists[status] = self._load(status)
+            return self._lists[status]
+
+    def _load(self, status: str) -> AssetList:
+        listed = AssetList(self.name, self._first_host({"status": status, "asset_class": CLASS}))
+        if status == "active" and not listed.markets:
+            raise MalformedAnswer(self.name, "the list of assets is empty")
+        return listed
+
+    def _first_host(self, query: Mapping[str, str]) -> object:
+        """Ask the trading host of the account; the keys say by their looks which it is."""
+        *others, last = self._hosts
+        for host in others:
+            try:
+                return self._assets(host, query)
+            except AuthenticationFailed:
+                continue  # the looks have deceived
+        return self._assets(last, query)
+
+    def _assets(self, host: Watched, query: Mapping[str, str]) -> object:
+        with self._watch.exchanging(self.capabilities.list_weight):
+            return host.get("/assets", dict(query))
