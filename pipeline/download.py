@@ -217,10 +217,13 @@ class Downloader:
     def _finds_clock_behind(self, needed: Iterable[Interval]) -> bool:
         """Ask for the provider's clock, if that matters and is not known; say if it is behind.
 
-        It comes with the market list, which has to be had before any bars.
+        It comes with the market list, which has to be had before any bars. Where bars need none,
+        their own first answer tells the time, and is refused if it came too early.
         """
         recent = self._now() - _LARGEST_SKEW
         if self._provider.clock_skew is not None or all(one.end <= recent for one in needed):
+            return False
+        if not self._capabilities.list_requests:
             return False
         try:
             self._provider.markets()

@@ -28,7 +28,8 @@ class MarketConfig:
 
     `order` is that of the columns of the files (see `files.Files`). `hours` is `new_york` or
     `always`; None leaves it to the exchange. `quiet_extended` is the share of minutes without a
-    trade before and after regular hours. `name` and `listed_on` are for the lists of stocks.
+    trade before and after regular hours. `name`, `listed_on` and `kind` (`etf`; empty for what the
+    exchange makes of the symbol) are for the lists of stocks.
     """
 
     files: tuple[Path, ...] = ()
@@ -45,6 +46,7 @@ class MarketConfig:
     quiet_extended: float = 0.9
     name: str = ""
     listed_on: str = "NASDAQ"
+    kind: str = ""
 
 
 @dataclass(frozen=True)

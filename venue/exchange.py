@@ -116,11 +116,15 @@ class Exchange:
         return found or Answer(b'{"error":"not found"}', status=404)
 
     def candles(
-        self, path: str, scenes: Sequence[Scene], faults: Sequence[Fault]
-    ) -> tuple[bytes, int]:
-        """Return the body for some windows and how many rows it has, with faults of the bars."""
+        self,
+        path: str,
+        query: Mapping[str, str],
+        scenes: Sequence[Scene],
+        faults: Sequence[Fault],
+    ) -> tuple[Answer, int]:
+        """Return the answer for some windows and how many rows it has, with faults of the bars."""
         pages = (self._page(scene, faults) for scene in scenes)
-        return self.dialect.candles(path, [scene.window for scene in scenes], pages)
+        return self.dialect.candles(path, query, scenes, pages)
 
     def _page(self, scene: Scene, faults: Sequence[Fault]) -> Page:
         page = self.library.page(scene.market, scene.window)
@@ -170,6 +174,7 @@ class Exchange:
             hours=hours,
             name=options.name,
             listed_on=options.listed_on,
+            kind=options.kind,
         )
 
     def _invented(self, symbol: Symbol, options: MarketConfig) -> Generated:

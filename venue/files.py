@@ -8,6 +8,7 @@ Times are those of the bar's start. Read are, each also with gzip (`.gz`):
 - a CSV with the header `ts,open,high,low,close,volume`;
 - Bittrex's JSON `[{O, H, L, C, V, T}, ...]`: time in ISO 8601, UTC; V in units of what is traded;
 - a CSV with the header `timestamp,open,high,low,close,volume`: time as `2024-07-03 13:30:00`, UTC;
+- Yahoo's chart of minutes; of its single-precision prices the shortest decimals;
 - a day of Lean's trades (`20240703_trade.zip`), or a folder of them: milliseconds since midnight in
   New York, prices in units of 1/10000.
 """
@@ -100,6 +101,8 @@ def _read(path: Path, order: str) -> Table:
         records = data.split()
         data = b"[[" + b"],[".join(records) + b"]]" if records else b"[]"
     rows = orjson.loads(data)
+    if isinstance(rows, dict):
+        return _from_yahoo(rows)
     if rows and isinstance(rows[0], dict):
         rows, order = [_from_bittrex(row) for row in rows], _PLAIN_ORDER
     table = np.array(rows, np.float64).reshape(len(rows), 6)
@@ -109,6 +112,14 @@ def _read(path: Path, order: str) -> Table:
 def _from_bittrex(row: Mapping[str, Any]) -> list[float]:
     moment = datetime.fromisoformat(row["T"]).replace(tzinfo=UTC)
     return [moment.timestamp() * 1000, *(row[column] for column in "OHLCV")]
+
+
+def _from_yahoo(document: Mapping[str, Any]) -> Table:
+    (chart,) = document["chart"]["result"]
+    quote = chart["indicators"]["quote"][0]
+    columns = [quote[name] for name in ("open", "high", "low", "close", "volume")]
+    prices = [[float(str(np.float32(value))) for value in column] for column in columns[:4]]
+    return np.array([[stamp * 1000 for stamp in chart["timestamp"]], *prices, columns[4]]).T
 
 
 def _from_stamped_csv(data: bytes) -> Table:

@@ -85,6 +85,15 @@ def midnights(start_ms: int, stop_ms: int) -> Ints:
     return np.array([_instant(day, time()) for day in days], np.int64)
 
 
+def sessions(hours: Hours, since_ms: int) -> Iterator[tuple[int, ...]]:
+    """Yield when each trading day opens, begins, ends and closes, from an instant's day on."""
+    day = _local_date(since_ms)
+    while True:
+        if edges := _edges(hours, day):
+            yield edges
+        day += _DAY
+
+
 def from_local(local_ms: Ints) -> Ints:
     """Return the instants of New York's wall-clock times, given as if they were UTC.
 

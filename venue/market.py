@@ -73,7 +73,8 @@ class Market:
     `silent` are half-open ranges in which the venue published nothing at all (outages, halts), not
     even flat bars. `fills_quiet` is the exchange's habit of a zero-volume bar for a minute without
     a trade. The decimals are the market's tick and lot. `hours` has a market that does not trade
-    around the clock; its bars are cut to them by its source. `name` and `listed_on` are for lists.
+    around the clock; its bars are cut to them by its source. `name`, `listed_on` and
+    `kind` are for lists.
     """
 
     symbol: Symbol
@@ -85,6 +86,7 @@ class Market:
     hours: Hours | None = None
     name: str = ""
     listed_on: str = ""
+    kind: str = ""
 
     @property
     def listed_at(self) -> int:

@@ -152,13 +152,13 @@ class _Call:
         if self._scenes is None:
             return self._exchange.other(self._path, self._query, self._now_ms)
         of_bars = [fault for fault in faults if fault.kind in BAR_KINDS]
-        body, self._rows = self._exchange.candles(self._path, self._scenes, of_bars)
+        answer, self._rows = self._exchange.candles(self._path, self._query, self._scenes, of_bars)
         for fault in faults:
             if fault.kind in ROW_KINDS:
-                document = orjson.loads(body)
+                document = orjson.loads(answer.body)
                 spoil_rows(document, fault, self._exchange.dialect, self._query)
-                body = orjson.dumps(document)
-        return Answer(body)
+                answer = replace(answer, body=orjson.dumps(document))
+        return answer
 
 
 def _replaced(faults: Sequence[Fault], exchange: Exchange, now_ms: int) -> Answer | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -13,12 +13,12 @@ from typing import Literal
 from pipeline.opening import open_listed
 from pipeline.orchestration.api import DagsterApi
 from pipeline.orchestration.state import running
-from pipeline.providers.errors import ProviderError
+from pipeline.providers.errors import PermanentError, ProviderError, Unsupported
 from pipeline.providers.protocol import BarProvider
 from pipeline.providers.table import CAPABILITIES, KEYS
 from pipeline.settings import PREFIX, Settings, vendor_keys
 from pipeline.store.database import Database, DatabaseError
-from pipeline.universe import Universe
+from pipeline.universe import ListingSpec, Universe
 
 _GIB = 1024**3
 _LITTLE_DISK = 5 * _GIB
@@ -26,6 +26,8 @@ _NO_DISK = _GIB // 2
 _OLDEST_POSTGRES = 150_000
 _SKEW_SECONDS = 5.0
 _HEARTBEAT_SECONDS = 90.0
+_LOOKED_UP = 5
+"""How many symbols are looked up one by one, where each costs a request of a slow lane."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,13 +186,13 @@ def about_provider(
     specs = universe.listings(provider)
     try:
         with open_listed(universe, provider, database) as client:
-            count = len(client.markets())
-            unknown = list(_unknown(client, universe, provider))
+            found, known = _list(client, len(specs))
+            unknown = list(_unknown(client, specs if known else specs[:_LOOKED_UP]))
             skew = client.clock_skew or timedelta(0)
     except ProviderError as error:
         yield Finding(provider, "broken", f"{error} ({type(error).__name__})")
         return
-    yield Finding(provider, "ok", f"answers; {count} markets, {len(specs)} listings")
+    yield Finding(provider, "ok", found)
     if abs(skew.total_seconds()) > _SKEW_SECONDS:
         text = (
             f"its clock is {skew.total_seconds():+.0f} s from ours; if other providers say so too,"
@@ -200,9 +202,19 @@ def about_provider(
     yield from unknown
 
 
-def _unknown(client: BarProvider, universe: Universe, provider: str) -> Iterator[Finding]:
-    for spec in universe.listings(provider):
+def _list(client: BarProvider, listings: int) -> tuple[str, bool]:
+    """Return what is known of a provider's market list, and whether it has one."""
+    try:
+        return f"answers; {len(client.markets())} markets, {listings} listings", True
+    except Unsupported:
+        looked_up = min(listings, _LOOKED_UP)
+        return f"has no market list; {looked_up} of {listings} listings looked up", False
+
+
+def _unknown(client: BarProvider, specs: Iterable[ListingSpec]) -> Iterator[Finding]:
+    """Look symbols up; trouble that passes is trouble with the provider, not with a symbol."""
+    for spec in specs:
         try:
             client.find_market(spec.symbol, spec.asset_class)
-        except ProviderError as error:
-            yield Finding(f"{provider} {spec.key}", "broken", str(error))
+        except PermanentError as error:
+            yield Finding(f"{client.name} {spec.key}", "broken", str(error))

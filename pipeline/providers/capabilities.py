@@ -35,9 +35,11 @@ class Capabilities:
         limit: The provider's published rate limit for bars.
         request_weight: What one request for bars costs against the limit.
         list_weight: What one request for the market list costs against the limit.
-        list_requests: How many requests the list of spot markets takes.
+        list_requests: How many requests a run takes before its first bars: the list of spot
+            markets, or cookies; 0 where bars need nothing of the kind.
         bars_per_request: Longest window of one request, in minutes.
         history_minutes: Only this many newest minutes can be asked for; None for the whole history.
+        history_since: No earlier minute can be asked for, UTC; None for the whole history.
         quiet_minutes: What a minute without a trade looks like: left out, or a flat bar of volume
             0.
         ends_window: Whether the API honours the end of the asked window; if not, the client cuts
@@ -63,6 +65,7 @@ class Capabilities:
     list_weight: int = 1
     list_requests: int = 1
     history_minutes: int | None = None
+    history_since: datetime | None = None
     quiet_minutes: Literal["omitted", "flat"] = "omitted"
     ends_window: bool = True
     first_trade: Literal["earliest", "search", "unknown"] = "earliest"
@@ -80,5 +83,6 @@ class Capabilities:
     def edge_of_history(self, now: datetime) -> datetime | None:
         """Return the first minute that can still be asked for, UTC; None when all of them can."""
         if self.history_minutes is None:
-            return None
-        return floor_minute(now) - self.history_minutes * MINUTE + REACH_MARGIN
+            return self.history_since
+        moving = floor_minute(now) - self.history_minutes * MINUTE + REACH_MARGIN
+        return max(moving, self.history_since or moving)

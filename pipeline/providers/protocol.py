@@ -70,7 +70,11 @@ class BarProvider(Protocol):
         ...
 
     def markets(self) -> Sequence[Market]:
-        """Return the provider's current market list."""
+        """Return the provider's current market list.
+
+        Raises:
+            Unsupported: It has none: symbols can only be looked up one by one, by `find_market`.
+        """
         ...
 
     def find_market(self, symbol: str, asset_class: str) -> Market:

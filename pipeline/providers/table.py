@@ -64,6 +64,24 @@ CAPABILITIES: Final[Mapping[str, Capabilities]] = {
         keys=("APCA_API_KEY_ID", "APCA_API_SECRET_KEY"),
         feeds=("sip", "iex"),
     ),
+    "yahoo": Capabilities(
+        # Nothing is published. Who asks faster is refused for hours.
+        limit=RateLimit(1, 2.0),
+        # Seven days, less the hour by which each question begins early.
+        bars_per_request=7 * 24 * 60 - 60,
+        # Cookies and a crumb.
+        list_requests=2,
+        # 30 days, less the time that a window may wait for its turn.
+        history_minutes=30 * 24 * 60 - 30,
+        first_trade="unknown",
+        # Some exchanges are shown 15 to 20 minutes late.
+        lag=timedelta(minutes=20),
+        settling=Settling(tuple(timedelta(days=days) for days in (1, 3, 7))),
+        concurrency=1,
+        refusal_pause=timedelta(minutes=15),
+        client="yahoo",
+        asset_classes=("equity", "etf", "index", "fx", "crypto_spot"),
+    ),
 }
 """What is known of each provider: exchanges by ccxt's id, with the limits for keyless use, and the
 others by the name of their client."""

@@ -16,7 +16,8 @@ from pipeline.providers.capabilities import RateLimit
 from pipeline.providers.ccxt_client import CcxtProvider
 from pipeline.providers.limiter import Unlimited
 from pipeline.providers.options import ProviderOptions
-from tests.wire import stocks
+from pipeline.providers.yahoo_client import YahooProvider
+from tests.wire import stocks, yahoo
 from venue import VenueProcess
 
 NOW = datetime(2024, 6, 1, 12, 0, 30, tzinfo=UTC)
@@ -125,6 +126,46 @@ def alpaca(stock_venue: VenueProcess) -> Iterator[stocks.AlpacaOpener]:
         if listed:
             provider.markets()
             stock_venue.clear_requests()
+        return provider
+
+    yield open_at_venue
+    for provider in providers:
+        provider.close()
+
+
+@pytest.fixture(scope="session")
+def yahoo_process() -> Iterator[VenueProcess]:
+    section = {"requests_per_second": 0, "markets": yahoo.MARKETS}
+    config = {"now": yahoo.NOW.isoformat(), "speed": 0, "exchanges": {"yahoo": section}}
+    with VenueProcess(config) as running:
+        yield running
+
+
+@pytest.fixture
+def yahoo_venue(yahoo_process: VenueProcess) -> VenueProcess:
+    """The venue of Yahoo without faults and without memory, at `yahoo.NOW`."""
+    yahoo_process.clear_faults()
+    yahoo_process.clear_requests()
+    yahoo_process.set_clock(now=yahoo.NOW.isoformat(), speed=0)
+    return yahoo_process
+
+
+@pytest.fixture
+def yahoo_client(yahoo_venue: VenueProcess) -> Iterator[yahoo.YahooOpener]:
+    """A function that opens a client of Yahoo at the venue."""
+    providers: list[YahooProvider] = []
+
+    def open_at_venue(**options: Any) -> YahooProvider:
+        limiter = options.pop("limiter", Unlimited())
+        now = options.pop("now", yahoo.NOW)
+        standard = {
+            "limit": UNHURRIED,
+            "timeout_seconds": 2.0,
+            "base_url": f"{yahoo_venue.url}/yahoo",
+        }
+        configured = ProviderOptions(source="yahoo", **{**standard, **options})
+        provider = YahooProvider("yahoo", configured, limiter=limiter, clock=lambda: now)
+        providers.append(provider)
         return provider
 
     yield open_at_venue

@@ -9,10 +9,12 @@ from venue.dialects.binance import Binance
 from venue.dialects.bitfinex import Bitfinex
 from venue.dialects.coinbase import Coinbase
 from venue.dialects.kraken import Kraken
+from venue.dialects.yahoo import Yahoo
 
 if TYPE_CHECKING:
     from venue.dialects.base import Dialect
 
 DIALECTS: dict[str, Dialect] = {
-    dialect.name: dialect for dialect in (Alpaca(), Binance(), Bitfinex(), Coinbase(), Kraken())
+    dialect.name: dialect
+    for dialect in (Alpaca(), Binance(), Bitfinex(), Coinbase(), Kraken(), Yahoo())
 }

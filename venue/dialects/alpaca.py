@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from venue.market import Market
+    from venue.mischief import Scene
     from venue.pages import Page
 
 _BARS = re.compile(r"^/v2/stocks/(?:([^/]+)/)?bars$")
@@ -125,9 +126,11 @@ class Alpaca(Dialect):
         return windows
 
     def candles(
-        self, path: str, windows: Sequence[Window], pages: Iterator[Page]
-    ) -> tuple[bytes, int]:
+        self, path: str, query: Mapping[str, str], scenes: Sequence[Scene], pages: Iterator[Page]
+    ) -> tuple[Answer, int]:
         """Fill one page, symbol by symbol."""
+        del query
+        windows = [scene.window for scene in scenes]
         left = windows[0].limit - 1 if windows else 0
         filled: dict[str, orjson.Fragment] = {}
         count, token = 0, None
@@ -151,7 +154,7 @@ class Alpaca(Dialect):
             document = {"bars": bars, "next_page_token": token, "symbol": single[1]}
         else:
             document = {"bars": filled, "next_page_token": token}
-        return orjson.dumps(document), count
+        return answer(document), count
 
     def lines(self, bars: Bars, market: Market, step_ms: int) -> Lines:
         """Render an object; count and mean price, which bars lack, follow from the rest."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from venue.bars import Bars
     from venue.limits import Budget
     from venue.market import Market
+    from venue.mischief import Scene
     from venue.pages import Page, Window
     from venue.render import Lines
 
@@ -120,15 +121,15 @@ class Dialect(ABC):
         """Render one line a bar, in the order given."""
 
     def candles(
-        self, path: str, windows: Sequence[Window], pages: Iterator[Page]
-    ) -> tuple[bytes, int]:
+        self, path: str, query: Mapping[str, str], scenes: Sequence[Scene], pages: Iterator[Page]
+    ) -> tuple[Answer, int]:
         """Put the rows of each window into the exchange's envelope; return it and their number.
 
         `pages` are rendered as they are taken: one that does not fit any more need not be.
         """
-        del path
+        del path, query
         page = next(pages)
-        return self.body(page, windows[0]), len(page)
+        return Answer(self.body(page, scenes[0].window)), len(page)
 
     def body(self, page: Page, window: Window) -> bytes:
         """Put a page's rows into the envelope of an exchange that takes one market a request."""

@@ -1,0 +1,316 @@
+"""Yahoo Finance: charts of stocks, indices, currencies and coins, `/v8/finance/chart/AAPL`.
+
+A chart holds columns. `period1` and `period2` are seconds, both inclusive; of minutes there are
+seven days a request, and 30 in all. Prices are single-precision numbers. A quiet minute has no row,
+or one of nulls; extended hours have no volume, nor has the first row of an answer. While the day
+lasts, the latest price is the last row of whatever was asked: stamped with its second while the
+market is open, with the minute of the close afterwards.
+
+Cookies (`/` of another host) and a crumb are given to whoever asks, and wanted from nobody.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import unquote
+
+import numpy as np
+import orjson
+
+from venue.bars import DAY_MS, MINUTE_MS, UNIT, Bars
+from venue.dialects.base import HOUR_MS, Answer, Dialect, Json, RefusedError, answer, whole
+from venue.hours import NEW_YORK, Phase, sessions
+from venue.limits import Budget
+from venue.market import Symbol
+from venue.pages import Window
+from venue.render import Lines, Style, integer, lines, number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from venue.market import Market
+    from venue.mischief import Scene
+    from venue.pages import Page
+
+_CHART = re.compile(r"^/v8/finance/chart/([^/]+)$")
+_STEPS = {
+    "1m": MINUTE_MS,
+    "5m": 5 * MINUTE_MS,
+    "15m": 15 * MINUTE_MS,
+    "1h": HOUR_MS,
+    "1d": DAY_MS,
+}
+_RANGES = {"30m": 30 * MINUTE_MS, "1d": DAY_MS, "5d": 5 * DAY_MS, "1mo": 30 * DAY_MS}
+_VALID_RANGES = ["1d", "5d", "1mo", "3mo", "6mo", "1y", "2y", "5y", "10y", "ytd", "max"]
+_DAYS_A_REQUEST, _DAYS_IN_ALL = 7, 30
+_MANY = 1_000_000
+_COLUMNS = ("high", "close", "open", "volume", "low")
+_KINDS = (("^", "INDEX"), ("=X", "CURRENCY"), ("=F", "FUTURE"))
+_CLOSED_SECONDS_LATE = 4  # the closing auction is printed so long after the close
+_COOKIE = (
+    "A3=d=AQABBA&S=AQAAAg; Expires=Sun, 21 Nov 2027 00:00:00 GMT; Max-Age=31557600; "
+    "Domain=.yahoo.com; Path=/; SameSite=None; Secure; HttpOnly"
+)
+
+
+def _error(code: str, text: str, status: int) -> Answer:
+    error = {"code": code, "description": text}
+    return answer({"chart": {"result": None, "error": error}}, status)
+
+
+class Yahoo(Dialect):
+    """Yahoo's charts."""
+
+    name = "yahoo"
+    fills_quiet = False
+    hours = "new_york"
+    price_decimals = 2
+    volume_decimals = 0
+    budget = Budget(360, 3600.0)
+    row_fields: ClassVar = {name: name for name in ("ts", "open", "high", "low", "close")}
+
+    def symbol(self, name: str) -> Symbol:
+        """Read Yahoo's own symbol: `AAPL`, `BRK-B`, `^VIX`, `ES=F`, `EURUSD=X`, `BTC-USD`."""
+        if not re.fullmatch(r"[\^]?[A-Z0-9.=-]+", name):
+            raise ValueError(f"{name!r} is no symbol of Yahoo: write BRK-B, ^VIX or EURUSD=X")
+        return Symbol(name)
+
+    def market_id(self, symbol: Symbol) -> str:
+        """Return the symbol as it is."""
+        return str(symbol)
+
+    def window(self, path: str, query: Mapping[str, str], now_ms: int) -> Window | None:
+        """Read `/v8/finance/chart/AAPL?interval&period1&period2`, or `&range`."""
+        match = _CHART.match(path)
+        if match is None:
+            return None
+        interval = query.get("interval", "1d")
+        if interval not in _STEPS:
+            raise RefusedError(_error("Bad Request", f"Invalid input - interval={interval}", 400))
+        invalid = _error("Bad Request", "Invalid input - period1, period2 or range", 400)
+        first, last = whole(query, "period1", invalid), whole(query, "period2", invalid)
+        if first is None or last is None:
+            if (asked := query.get("range", "1d")) not in _RANGES:
+                raise RefusedError(invalid)
+            first, last = (now_ms - _RANGES[asked]) // 1000, now_ms // 1000
+        elif first >= last:
+            text = f"Invalid input - start date cannot be after end date. startDate = {first}, "
+            raise RefusedError(_error("Bad Request", f"{text}endDate = {last}", 400))
+        elif interval == "1m":
+            _check_reach(first, last, now_ms)
+        return Window(
+            market=unquote(match[1]).upper(),
+            step_ms=_STEPS[interval],
+            start_ms=first * 1000,
+            stop_ms=last * 1000 + 1,
+            limit=_MANY,
+            newest=False,
+            now_ms=now_ms,
+        )
+
+    def lines(self, bars: Bars, market: Market, step_ms: int) -> Lines:
+        """Render rows, of which `candles` makes columns: seconds, prices, volume, phase."""
+        phases = np.full(len(bars), Phase.REGULAR, np.int64)
+        if market.hours and step_ms < DAY_MS:
+            phases = market.hours.phases(bars.ts)
+        parts: list[Any] = [b"[", integer(bars.ts // 1000)]
+        for column in bars.columns()[1:]:
+            parts += [b",", number(column, Style.TRIMMED)]
+        return lines(bars.ts, [*parts, b",", integer(phases), b"]"])
+
+    def candles(
+        self, path: str, query: Mapping[str, str], scenes: Sequence[Scene], pages: Iterator[Page]
+    ) -> tuple[Answer, int]:
+        """Make a chart of the rows."""
+        del path
+        market, window = scenes[0].market, scenes[0].window
+        extended = query.get("includePrePost", "false").lower() == "true"
+        latest = _latest(market, window.now_ms)
+        decoded = orjson.loads(b"[" + next(pages).text(descending=False) + b"]")
+        rows = [_row(values) for values in decoded if extended or values[-1] == Phase.REGULAR]
+        if window.step_ms == MINUTE_MS:
+            rows = _with_nulls(rows, market, extended=extended)
+            rows = _with_latest(rows, latest, window)
+        chart = {"meta": _meta(market, query, window, latest), **_columns(rows)}
+        return answer({"chart": {"result": [chart], "error": None}}), len(rows)
+
+    def rows(self, document: Json) -> list[Json]:
+        """Return the rows of a chart, that know which columns their values are in."""
+        chart = document["chart"]["result"][0]
+        columns = {"ts": chart.get("timestamp", []), **chart["indicators"]["quote"][0]}
+        return [_Row(columns, at) for at in range(len(columns["ts"]))]
+
+    def unknown_symbol(self) -> Answer:
+        """Answer a request for a symbol that nobody knows."""
+        return _error("Not Found", "No data found, symbol may be delisted", 404)
+
+    def limited(self, retry_after: float, now_ms: int) -> Answer:
+        """Answer 429 in plain words, which do not say for how long."""
+        del retry_after, now_ms
+        return Answer(b"Too Many Requests\r\n", 429, "text/plain")
+
+    def catalogue(
+        self, path: str, query: Mapping[str, str], markets: Sequence[Market], now_ms: int
+    ) -> Answer | None:
+        """Answer the requests for cookies and for a crumb."""
+        del query, markets, now_ms
+        if path == "/":
+            return Answer(b"", 404, "text/html", {"Set-Cookie": _COOKIE})
+        return Answer(b"u7cO3bWvLdE", 200, "text/plain") if path == "/v1/test/getcrumb" else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A row of columns, to be changed in place."""
+
+    columns: Mapping[str, list[Any]]
+    at: int
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401
+        return self.columns[name][self.at]
+
+    def __setitem__(self, name: str, value: Any) -> None:  # noqa: ANN401
+        self.columns[name][self.at] = value
+
+
+def _check_reach(first: int, last: int, now_ms: int) -> None:
+    text = f"1m data not available for startTime={first} and endTime={last}. "
+    if last - first > _DAYS_A_REQUEST * DAY_MS // 1000:
+        text += f"Only {_DAYS_A_REQUEST} days worth of 1m granularity data are allowed to be "
+        raise RefusedError(_error("Unprocessable Entity", f"{text}fetched per request.", 422))
+    if first * 1000 < now_ms - _DAYS_IN_ALL * DAY_MS:
+        text += f"The requested range must be within the last {_DAYS_IN_ALL} days."
+        raise RefusedError(_error("Unprocessable Entity", text, 422))
+
+
+def _single(price: float) -> float:
+    return float(np.float32(price))
+
+
+def _row(values: list[Any]) -> list[Any]:
+    """Return seconds, open, high, low, close, volume as Yahoo has them."""
+    second, *prices, volume, phase = values
+    return [second, *map(_single, prices), int(volume) if phase == Phase.REGULAR else 0]
+
+
+def _with_nulls(rows: list[list[Any]], market: Market, *, extended: bool) -> list[list[Any]]:
+    """Put a row of nulls into every other quiet minute, and 0 for the first volume."""
+    if not rows:
+        return rows
+    ts = np.array([row[0] for row in rows], np.int64)
+    minutes = np.setdiff1d(np.arange(ts[0], ts[-1], 60), ts)
+    minutes = minutes[minutes // 60 % 2 == 0]
+    if market.hours:
+        phases = market.hours.phases(minutes * 1000)
+        minutes = minutes[phases > Phase.CLOSED if extended else phases == Phase.REGULAR]
+    nulls: list[list[Any]] = [[int(minute), *[None] * 5] for minute in minutes]
+    rows[0][-1] = 0
+    return sorted(rows + nulls, key=lambda row: int(row[0]))
+
+
+def _with_latest(
+    rows: list[list[Any]], latest: tuple[int, float], window: Window
+) -> list[list[Any]]:
+    """Let the latest price be the last row, as long as the asked time ends on its day."""
+    second, price = latest
+    if window.stop_ms < second * 1000 - DAY_MS or window.start_ms > second * 1000:
+        return rows
+    forming = window.now_ms // MINUTE_MS * MINUTE_MS // 1000
+    rows = [row for row in rows if row[0] < forming]
+    if second < forming:
+        second -= second % 60  # the market is closed
+    if rows and rows[-1][0] >= second:
+        return rows
+    return [*rows, [second, *[_single(price)] * 4, 0]]
+
+
+def _latest(market: Market, now_ms: int) -> tuple[int, float]:
+    """Return when the latest trade of regular hours was, in seconds, and its price.
+
+    The last one of a day is the closing auction, seconds after the end: the first of the next bar.
+    """
+    bars = market.bars_until(MINUTE_MS, now_ms - 7 * DAY_MS, now_ms + 1, now_ms)
+    if not len(bars):
+        return market.listed_at // 1000, 0.0
+    if market.hours is None or market.hours.phases(np.array([now_ms]))[0] == Phase.REGULAR:
+        return now_ms // 1000, int(bars.close[-1]) / UNIT
+    regular = bars.take(market.hours.phases(bars.ts) == Phase.REGULAR)
+    end_ms = int(regular.ts[-1]) + MINUTE_MS
+    auction = bars.between(end_ms, end_ms + 1)
+    price = auction.open[0] if len(auction) else regular.close[-1]
+    return end_ms // 1000 + _CLOSED_SECONDS_LATE, int(price) / UNIT
+
+
+def _columns(rows: list[list[Any]]) -> dict[str, Any]:
+    """Return a chart's columns; without a row there are none, and no stamps."""
+    if not rows:
+        return {"indicators": {"quote": [{}]}}
+    stamps, opened, high, low, close, volume = (list(column) for column in zip(*rows, strict=True))
+    named = {"open": opened, "high": high, "low": low, "close": close, "volume": volume}
+    quote = {name: named[name] for name in _COLUMNS}
+    return {"timestamp": stamps, "indicators": {"quote": [quote]}}
+
+
+def _kind(market: Market) -> str:
+    name = str(market.symbol)
+    for mark, kind in _KINDS:
+        if name.startswith(mark) or name.endswith(mark):
+            return kind
+    if market.kind:
+        return market.kind.upper()
+    return "EQUITY" if market.hours else "CRYPTOCURRENCY"
+
+
+def _meta(
+    market: Market, query: Mapping[str, str], window: Window, latest: tuple[int, float]
+) -> dict[str, Any]:
+    zone = NEW_YORK if market.hours else UTC
+    local = datetime.fromtimestamp(window.now_ms // 1000, zone)
+    offset = local.utcoffset()
+    place = {
+        "timezone": local.tzname(),
+        "gmtoffset": int(offset.total_seconds()) if offset else 0,
+    }
+    meta: dict[str, Any] = {
+        "currency": "USD",
+        "symbol": str(market.symbol),
+        "exchangeName": "NMS" if market.hours else "CCC",
+        "instrumentType": _kind(market),
+        "firstTradeDate": market.listed_at // 1000,
+        "regularMarketTime": latest[0],
+        "hasPrePostMarketData": market.hours is not None,
+        **place,
+        "exchangeTimezoneName": str(zone) if market.hours else "UTC",
+        "regularMarketPrice": round(latest[1], market.price_decimals),
+        "longName": market.name,
+        "shortName": market.name,
+        "scale": 3,
+        "priceHint": 2,
+        "currentTradingPeriod": _periods(market, window.now_ms, place),
+        "dataGranularity": query.get("interval", "1d"),
+        "range": query.get("range", ""),
+        "validRanges": _VALID_RANGES,
+    }
+    return meta
+
+
+def _periods(market: Market, now_ms: int, place: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the phases of the running trading day, or of the next one."""
+    if market.hours:
+        edges = next(one for one in sessions(market.hours, now_ms) if one[-1] > now_ms)
+    else:
+        day = now_ms // DAY_MS * DAY_MS
+        edges = (day, day, day + DAY_MS - MINUTE_MS, day + DAY_MS - MINUTE_MS)
+    bounds = zip(("pre", "regular", "post"), edges, edges[1:], strict=False)
+    return {
+        name: {
+            "timezone": place["timezone"],
+            "start": start // 1000,
+            "end": end // 1000,
+            "gmtoffset": place["gmtoffset"],
+        }
+        for name, start, end in bounds
+    }
