@@ -28,9 +28,12 @@ from pydantic.fields import FieldInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from pipeline import universe_file as words
+from pipeline.calendars import ALWAYS, session_named
 from pipeline.providers.table import CAPABILITIES, CLIENTS
+from pipeline.sessions import Session
 from pipeline.settling import Settling
 from pipeline.universe_file import KeyPath, UniverseError, dotted, nearest
+from pipeline.universe_sessions import SessionConfig, default_session, session_name, unknown_session
 
 __all__ = ["AssetClass", "ListingSpec", "Universe", "UniverseError", "json_schema", "load_universe"]
 
@@ -63,17 +66,12 @@ Instant = Annotated[datetime, BeforeValidator(words.instant), _named(words.INSTA
 Start = Annotated[Instant, AfterValidator(words.start)]
 Delay = Annotated[timedelta, BeforeValidator(words.delay), _named(words.DELAY)]
 Key = Annotated[str, AfterValidator(words.key), _named(words.KEY)]
+SessionName = Annotated[str, AfterValidator(session_name)]
 Provider = Annotated[str, AfterValidator(words.provider_name), _named(words.PROVIDER)]
 ByName = Field(json_schema_extra=_closed)
 
 
-class _Config(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
-    )
-
-
-class LimitConfig(_Config):
+class LimitConfig(words.FileModel):
     """At most so many requests in so many seconds."""
 
     requests: int = Field(gt=0, examples=[1200])
@@ -82,7 +80,7 @@ class LimitConfig(_Config):
     """The time they may be made in."""
 
 
-class ProviderConfig(_Config):
+class ProviderConfig(words.FileModel):
     """A source of data. Its keys and passwords come from the environment, never from here."""
 
     model_config = ConfigDict(json_schema_extra={"type": ["object", "null"]})
@@ -116,7 +114,7 @@ class ProviderConfig(_Config):
         return None if self.settle is None else Settling(self.settle)
 
 
-class ListingConfig(_Config):
+class ListingConfig(words.FileModel):
     """One instrument at one provider; its symbol alone, or these options."""
 
     symbol: Text = Field(examples=["BTC/USD"])
@@ -127,6 +125,8 @@ class ListingConfig(_Config):
     """The first minute wanted, instead of the provider's or the universe's start."""
     end: Instant | None = None
     """The minute before which collecting stops: delisted, or no longer wanted."""
+    session: SessionName | None = None
+    """When its market is open here, instead of the instrument's session."""
 
     @model_validator(mode="before")
     @classmethod
@@ -147,13 +147,16 @@ def _or_symbol(schema: dict[str, Any]) -> None:
 ListingConfig.model_config["json_schema_extra"] = _or_symbol
 
 
-class InstrumentConfig(_Config):
+class InstrumentConfig(words.FileModel):
     """The thing itself, wherever it is traded."""
 
     asset_class: AssetClass = Field(alias="class", examples=["crypto_spot"])
     """What it is."""
     name: Text | None = None
     """Its name in words."""
+    session: SessionName | None = None
+    """When its market is open: 24x7, 24x5, an exchange as in XNYS, or one under sessions. If not
+    said: 24x7 for crypto, 24x5 for fx, XNYS for the others."""
     listings: Annotated[
         Mapping[Provider, ListingConfig], BeforeValidator(_none_is_empty), ByName
     ] = {}
@@ -173,10 +176,10 @@ class ListingSpec:
     start: datetime
     end: datetime | None = None
     """None: still collected."""
-    session: str = "24x7"
+    session: str = ALWAYS
 
 
-class Universe(_Config):
+class Universe(words.FileModel):
     """The instruments that are collected, and where from."""
 
     start: Start = Field(examples=["2020-01-01"])
@@ -188,6 +191,10 @@ class Universe(_Config):
         ByName,
     ]
     """The sources: name to options."""
+    sessions: Annotated[
+        Mapping[SessionName, SessionConfig], BeforeValidator(_none_is_empty), ByName
+    ] = {}
+    """When markets are open, where 24x7, 24x5 and the exchanges' regular sessions will not do."""
     instruments: Annotated[
         Mapping[Key, InstrumentConfig], BeforeValidator(_none_is_empty), ByName
     ] = Field(examples=["{}"])
@@ -218,12 +225,21 @@ class Universe(_Config):
                 symbol=listing.symbol,
                 start=listing.start or self.providers[name].start or self.start,
                 end=listing.end,
+                session=listing.session
+                or instrument.session
+                or default_session(instrument.asset_class),
             )
             for key, instrument in self.instruments.items()
             for name, listing in instrument.listings.items()
             if provider in {None, name}
         )
         return tuple(sorted(specs, key=lambda spec: (spec.provider, spec.key)))
+
+    def sessions_used(self) -> dict[str, Session]:
+        """Give the session of every listing, by name."""
+        declared = {name: config.session for name, config in self.sessions.items()}
+        names = {spec.session for spec in self.listings()}
+        return {name: declared.get(name) or session_named(name) for name in sorted(names)}
 
     def first_month(self, provider: str) -> date:
         """Give the first day of the month of the earliest start among a provider's listings.
@@ -282,6 +298,10 @@ def _conflicts(raw: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
     providers = _mapping(raw.get("providers"))
     for name, config in providers.items():
         yield from _misplaced(name, _mapping(config))
+    declared = _mapping(raw.get("sessions"))
+    for path, session in _sessions(raw):
+        if problem := unknown_session(session, declared):
+            yield path, problem
     taken: dict[tuple[str, str, str], KeyPath] = {}
     for row in _rows(raw):
         if row.provider not in providers:
@@ -297,6 +317,14 @@ def _conflicts(raw: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
         if start and end and end <= start:
             text = f"is not after the listing's start, {start:%Y-%m-%d %H:%M} UTC"
             yield (*row.path, "end"), f"{text}; use a later end, or an earlier start"
+
+
+def _sessions(raw: Mapping[str, Any]) -> Iterator[tuple[KeyPath, object]]:
+    """Yield the names of sessions that instruments and listings give."""
+    for key, instrument in _mapping(raw.get("instruments")).items():
+        yield ("instruments", key, "session"), _mapping(instrument).get("session")
+    for row in _rows(raw):
+        yield (*row.path, "session"), row.options.get("session")
 
 
 def _misplaced(name: str, config: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
@@ -330,6 +358,8 @@ def _options(path: KeyPath) -> Mapping[str, FieldInfo]:
             model = ProviderConfig
         case ("providers", _, "limits"):
             model = LimitConfig
+        case ("sessions", _):
+            model = SessionConfig
         case ("instruments", _):
             model = InstrumentConfig
         case _:

@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import yaml
+from pydantic import BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
@@ -37,6 +38,14 @@ _DELAY_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _YAML_TAG = "tag:yaml.org,2002:"
 _DEEPEST = 8
 _SECRET = re.compile(r"^api|_key|secret|token|passw", re.IGNORECASE)
+
+
+class FileModel(BaseModel):
+    """A part of the file."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,8 @@ class CellState:
         """Whether each minute is accounted for once, and the bars accounted for are there."""
         if self.coverage is None:
             return self.stored == 0
-        return self.coverage.adds_up and self.coverage.bars == self.stored
+        noted = self.coverage.bars + self.coverage.extended
+        return self.coverage.adds_up and noted == self.stored
 
 
 @dataclass(frozen=True, slots=True)

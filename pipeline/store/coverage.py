@@ -27,7 +27,7 @@ WHERE NOT (excluded.unavailable - c.answered) <@ c.unavailable
 
 _COVERAGE = """
 SELECT provider, listing, month, expected, bars, empty, failed, unavailable, pending, settled,
-       percent::double precision AS percent
+       coalesce(percent, 100)::double precision AS percent, extended
 FROM market.coverage
 """
 
@@ -37,7 +37,8 @@ class CoverageRow:
     """What became of the expected minutes of one listing and month; see `market.coverage`.
 
     All but the first three and `percent` are counts of minutes, and
-    `expected == bars + empty + failed + unavailable + pending` always.
+    `expected == bars + empty + failed + unavailable + pending` always. The bars outside of the
+    regular session, `extended`, are not among them.
     """
 
     provider: str
@@ -51,6 +52,7 @@ class CoverageRow:
     pending: int
     settled: int
     percent: float
+    extended: int = 0
 
     @property
     def adds_up(self) -> bool:

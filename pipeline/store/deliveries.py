@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+import numpy as np
 import pgpq
 import psycopg
 import pyarrow as pa
 from psycopg import sql
 from psycopg.types.json import Jsonb
+from psycopg.types.multirange import Multirange
 
 from pipeline.bars import BAR_SCHEMA
 from pipeline.intervals import Interval
@@ -23,7 +25,7 @@ from pipeline.quality import RefusedBar
 from pipeline.settling import Settling
 from pipeline.store import failures
 from pipeline.store.merging import Merged, merge
-from pipeline.store.ranges import to_multirange
+from pipeline.store.ranges import from_multirange, to_multirange
 
 _COLUMNS = ("listing_id", *BAR_SCHEMA.names)
 
@@ -54,7 +56,7 @@ class Delivery:
 
 
 _LOCK_COVERAGE = """
-SELECT answered && %(answered)s::tstzmultirange FROM ledger.coverage
+SELECT answered && %(answered)s::tstzmultirange, open FROM ledger.coverage
 WHERE listing_id = %(listing)s AND month = %(month)s FOR UPDATE
 """
 
@@ -71,7 +73,8 @@ SET answered = answered + %(answered)s::tstzmultirange,
     settled = settled
         + %(answered)s::tstzmultirange * tstzmultirange(tstzrange(NULL, %(settled_before)s)),
     unavailable = unavailable - %(answered)s::tstzmultirange,
-    bars = bars + %(inserted)s,
+    bars = bars + %(inserted)s - %(extended)s,
+    extended = extended + %(extended)s,
     judged = judged AND %(inserted)s = 0 AND %(answered)s::tstzmultirange <@ answered,
     updated_at = now()
 WHERE listing_id = %(listing)s AND month = %(month)s
@@ -116,24 +119,27 @@ def commit(connection: psycopg.Connection, delivery: Delivery, *, believe: bool 
     """
     table = _month_table(connection, delivery.month)
     with connection.transaction():
-        if lock_month(connection, delivery):
+        month = lock_month(connection, delivery)
+        if month.answered_before:
             _copy(connection, delivery, _staging(connection))
             result = merge(
                 connection,
                 delivery.listing_id,
                 delivery.answered,
+                month.open,
                 delivery.received_at,
                 believe=believe,
             )
         else:
             _copy(connection, delivery, table)
-            result = Merged(inserted=delivery.bars.num_rows, revised=0)
+            extended = delivery.bars.num_rows - _number_within(delivery.bars, month.open)
+            result = Merged(inserted=delivery.bars.num_rows, extended=extended, revised=0)
         connection.execute(_FORGET_REFUSED, _key(delivery))
         failures.clear(connection, delivery.listing_id, to_multirange(delivery.answered))
         for failure in delivery.failed:
             failures.record(connection, delivery.listing_id, failure, delivery.received_at)
         quarantine(connection, delivery)
-        _extend_coverage(connection, delivery, result.inserted)
+        _extend_coverage(connection, delivery, result)
     return result
 
 
@@ -144,18 +150,27 @@ def _month_table(connection: psycopg.Connection, month: date) -> sql.Identifier:
     return sql.Identifier("ledger", str(row[0]) if row else "bars_1m")
 
 
-def lock_month(connection: psycopg.Connection, delivery: Delivery) -> bool:
-    """Keep others from writing a delivery's listing and month until the transaction ends.
+@dataclass(frozen=True, slots=True)
+class LockedMonth:
+    """A listing and month that nobody else writes until the transaction ends.
 
-    Returns:
-        Whether minutes of the delivery were answered before.
+    Attributes:
+        answered_before: Whether minutes of the delivery were answered before.
+        open: The minutes in which bars are expected.
     """
+
+    answered_before: bool
+    open: Multirange[datetime]
+
+
+def lock_month(connection: psycopg.Connection, delivery: Delivery) -> LockedMonth:
+    """Keep others from writing a delivery's listing and month until the transaction ends."""
     connection.execute(
         "INSERT INTO ledger.coverage (listing_id, month) VALUES (%s, %s) ON CONFLICT DO NOTHING",
         [delivery.listing_id, delivery.month],
     )
     row = connection.execute(_LOCK_COVERAGE, _key(delivery)).fetchone()
-    return bool(row and row[0])
+    return LockedMonth(*row) if row else LockedMonth(answered_before=False, open=Multirange())
 
 
 def _staging(connection: psycopg.Connection) -> sql.Identifier:
@@ -209,10 +224,23 @@ def _text(value: datetime | float) -> str | float:
     return value if value - value == 0 else str(value)
 
 
-def _extend_coverage(connection: psycopg.Connection, delivery: Delivery, inserted: int) -> None:
+def _number_within(bars: pa.Table, minutes: Multirange[datetime]) -> int:
+    """Return how many bars, which are in order of time, lie in some minutes."""
+    stamps = bars["ts"].cast(pa.int64()).to_numpy()
+    edges = [
+        int(edge.timestamp()) * 1_000_000
+        for piece in from_multirange(minutes)
+        for edge in (piece.start, piece.end)
+    ]
+    positions = np.searchsorted(stamps, edges)
+    return int((positions[1::2] - positions[::2]).sum())
+
+
+def _extend_coverage(connection: psycopg.Connection, delivery: Delivery, merged: Merged) -> None:
     late = delivery.settling.answered_late(delivery.received_at)
     key = _key(delivery)
-    connection.execute(_EXTEND_COVERAGE, key | {"settled_before": late[-1], "inserted": inserted})
+    counts = {"inserted": merged.inserted, "extended": merged.extended}
+    connection.execute(_EXTEND_COVERAGE, key | {"settled_before": late[-1]} | counts)
     steps = {"delays": list(delivery.settling.delays[:-1]), "before": list(late[:-1])}
     connection.execute(_EXTEND_CHECKED, key | steps)
 

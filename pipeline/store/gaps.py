@@ -28,7 +28,7 @@ _JUDGING_LOCK = 0x4D4C_4A55
 
 _OBSERVED = """
 SELECT (date_part('epoch', lower(piece)) / 60)::int, (date_part('epoch', upper(piece)) / 60)::int
-FROM unnest((SELECT range_agg(answered) FROM ledger.coverage WHERE listing_id = %s)) AS piece
+FROM unnest((SELECT range_agg(answered * open) FROM ledger.coverage WHERE listing_id = %s)) AS piece
 """
 
 _SILENCES = """
@@ -71,17 +71,19 @@ WITH gap AS (
       AND g.during && %(ranges)s::tstzmultirange
 )
 SELECT gap.listing_id, gap.during, peer.listing_id AS peer_id, peer.key AS peer,
-       CASE WHEN last.bar IS DISTINCT FROM gap.middle THEN tstzrange(
+       CASE WHEN last.bar IS DISTINCT FROM gap.middle THEN peer.observed * tstzrange(
            coalesce(last.bar, lower(gap.during) - gap.long - 2 * minute) + minute,
            coalesce(next.bar, upper(gap.during) + gap.long + minute)) END AS silent
 FROM gap CROSS JOIN (SELECT interval '1 minute' AS minute) AS one
 CROSS JOIN LATERAL (
-    SELECT c.listing_id, l.key
+    SELECT c.listing_id, l.key,
+           (SELECT piece FROM unnest(range_agg(c.answered * c.open)) AS piece
+            WHERE piece @> gap.during) AS observed
     FROM ledger.coverage c JOIN ledger.listing l ON l.id = c.listing_id
     WHERE l.provider = %(provider)s AND c.listing_id <> gap.listing_id
       AND c.month BETWEEN ledger.month_of(lower(gap.during)) AND ledger.month_of(upper(gap.during))
     GROUP BY c.listing_id, l.key
-    HAVING range_agg(c.answered) @> gap.during
+    HAVING range_agg(c.answered * c.open) @> gap.during
     ORDER BY sum(c.bars) DESC, l.key LIMIT %(peers)s
 ) AS peer
 CROSS JOIN LATERAL (

@@ -9,6 +9,7 @@ import psycopg
 from psycopg.rows import class_row
 
 from pipeline.listing import Listing
+from pipeline.store.sessions import follow_sessions, sync_sessions
 from pipeline.universe import ListingSpec, Universe
 
 _SELECT = """
@@ -55,10 +56,13 @@ def sync_universe(connection: psycopg.Connection, universe: Universe) -> None:
     Listings that the universe no longer names keep their history and are only marked.
 
     Raises:
+        ValueError: A session is not known for as far back as a listing starts.
         RelabelledListing: A key with stored history now means another market; nothing is changed.
     """
     specs = universe.listings()
     with connection.transaction():
+        first = min((spec.start for spec in specs), default=universe.start)
+        sync_sessions(connection, universe.sessions_used(), first.date())
         for key, instrument in universe.instruments.items():
             connection.execute(_UPSERT_INSTRUMENT, [key, instrument.asset_class, instrument.name])
         for spec in specs:
@@ -71,6 +75,7 @@ def sync_universe(connection: psycopg.Connection, universe: Universe) -> None:
             """,
             [[spec.provider for spec in specs], [spec.key for spec in specs]],
         )
+        follow_sessions(connection)
 
 
 def _sync_listing(connection: psycopg.Connection, spec: ListingSpec) -> None:

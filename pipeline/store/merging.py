@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import psycopg
+from psycopg.types.multirange import Multirange
 
 from pipeline.bars import BAR_SCHEMA
 from pipeline.intervals import MINUTE, Interval
@@ -34,6 +35,7 @@ stored AS (
 _COMPARE = f"""
 WITH {_STORED}
 SELECT count(s.ts) AS stored, count(*) FILTER (WHERE s.ts IS NULL) AS new,
+       count(*) FILTER (WHERE s.ts IS NULL AND NOT d.ts <@ %(open)s::tstzmultirange) AS extended,
        count(*) FILTER (
            WHERE s.ts IS NOT NULL
              AND (s.open, s.high, s.low, s.close) IS DISTINCT FROM (d.open, d.high, d.low, d.close)
@@ -95,16 +97,24 @@ class ContradictoryDelivery(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """What a delivery changed, in numbers of bars."""
+    """What a delivery changed, in numbers of bars.
+
+    Attributes:
+        inserted: Bars stored for the first time.
+        revised: Stored bars that came back different.
+        extended: Those of `inserted` that lie outside of the regular session.
+    """
 
     inserted: int
     revised: int
+    extended: int = 0
 
 
 def merge(
     connection: psycopg.Connection,
     listing_id: int,
     answered: tuple[Interval, ...],
+    open_minutes: Multirange[datetime],
     now: datetime,
     *,
     believe: bool = False,
@@ -118,6 +128,7 @@ def merge(
         connection: An open connection, inside a transaction.
         listing_id: The listing.
         answered: The minutes that the delivery answers, in any order.
+        open_minutes: The minutes in which bars are expected.
         now: When it came, UTC.
         believe: Merge it however much it contradicts.
 
@@ -125,14 +136,16 @@ def merge(
         ContradictoryDelivery: Too many stored bars come back different.
     """
     key = {"listing": listing_id, "answered": to_multirange(answered), "now": now}
-    compared, new, contradicting = connection.execute(_COMPARE, key).fetchone() or (0, 0, 0)
+    compared, new, extended, contradicting = connection.execute(
+        _COMPARE, key | {"open": open_minutes}
+    ).fetchone() or (0, 0, 0, 0)
     if not believe and contradicting >= max(CONTRADICTING_BARS, CONTRADICTING_SHARE * compared):
         span = Interval(min(answered).start, max(piece.end for piece in answered))
         explanation = _explanation(connection, key, compared, contradicting)
         raise ContradictoryDelivery(span, compared, contradicting, explanation)
     revised = connection.execute(_KEEP_REVISIONS, key).rowcount
     connection.execute(_UPSERT)
-    return Merged(inserted=new, revised=revised)
+    return Merged(inserted=new, revised=revised, extended=extended)
 
 
 def _explanation(

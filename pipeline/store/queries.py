@@ -18,7 +18,8 @@ _TOTALS = """
 SELECT provider, listing, sum(expected)::bigint AS expected, sum(bars)::bigint AS bars,
        sum(empty)::bigint AS empty, sum(failed)::bigint AS failed,
        sum(unavailable)::bigint AS unavailable, sum(pending)::bigint AS pending,
-       trunc(100.0 * sum(bars + empty) / sum(expected), 2)::double precision AS percent
+       coalesce(trunc(100.0 * sum(bars + empty) / nullif(sum(expected), 0), 2), 100)::float8
+           AS percent
 FROM market.coverage
 WHERE provider = coalesce(%(provider)s, provider) AND listing = coalesce(%(listing)s, listing)
 GROUP BY provider, listing ORDER BY provider, listing
@@ -39,7 +40,7 @@ WITH stored AS (
     FROM ledger.bars_1m GROUP BY 1, 2
 ), cell AS (
     SELECT coalesce(c.listing_id, s.listing_id) AS listing_id, coalesce(c.month, s.month) AS month,
-           coalesce(c.answered, '{}') AS answered, coalesce(c.bars, 0) AS noted,
+           coalesce(c.answered, '{}') AS answered, coalesce(c.bars + c.extended, 0) AS noted,
            coalesce(s.bars, 0) AS stored
     FROM ledger.coverage c FULL JOIN stored s ON (s.listing_id, s.month) = (c.listing_id, c.month)
 )

@@ -48,16 +48,20 @@ JOIN ledger.listing l ON l.key = named.key AND l.provider = %(provider)s AND l.i
 # month, as every question does.
 _WORK = """
 WITH cell AS ({cells}), open AS (
-    SELECT cell.*, coalesce(c.answered, '{{}}') AS answered, coalesce(c.settled, '{{}}') AS settled,
-           coalesce(c.unavailable, '{{}}') AS unavailable
-    FROM cell LEFT JOIN ledger.coverage c USING (listing_id, month)
-    WHERE %(again)s OR c.listing_id IS NULL OR NOT cell.wanted <@ (c.settled + c.unavailable)
+    SELECT cell.*, s.asked, s.open AS expected, coalesce(c.answered, '{{}}') AS answered,
+           coalesce(c.settled, '{{}}') AS settled, coalesce(c.unavailable, '{{}}') AS unavailable
+    FROM cell JOIN ledger.listing l ON l.id = cell.listing_id
+    JOIN ledger.session_month s ON (s.session, s.month) = (l.session, cell.month)
+    LEFT JOIN ledger.coverage c ON (c.listing_id, c.month) = (cell.listing_id, cell.month)
+    WHERE %(again)s OR c.listing_id IS NULL
+       OR NOT tstzmultirange(cell.wanted) * s.asked <@ (c.settled + c.unavailable)
        OR (cell.listing_id, cell.month) IN (
             SELECT listing_id, date_trunc('month', lower(during), 'UTC')::date
             FROM ledger.fetch_failure)
 ), judged AS (
     SELECT open.*, tstzmultirange(wanted) - unavailable - held AS askable,
-           CASE WHEN %(again)s THEN '{{}}' ELSE answered - failed - due END AS covered
+           (tstzmultirange(wanted) * asked - unavailable - held)
+               - CASE WHEN %(again)s THEN '{{}}' ELSE answered - failed - due END AS needed
     FROM open
     CROSS JOIN LATERAL (
         SELECT coalesce(range_agg(during), '{{}}') AS failed,
@@ -81,8 +85,7 @@ WITH cell AS ({cells}), open AS (
 """
 
 _EACH = """
-SELECT listing_id, month, askable - covered AS needed, askable, answered
-FROM judged WHERE NOT isempty(askable - covered)
+SELECT listing_id, month, needed, askable, answered FROM judged WHERE NOT isempty(needed)
 """
 
 # Cells of different listings are mostly alike: few are told apart here, and none in Python.
@@ -93,11 +96,11 @@ _ALIKE = """, habit AS (
     WHERE listing_id IN (SELECT id FROM ledger.listing WHERE provider = %(provider)s)
     GROUP BY listing_id
 )
-SELECT askable - covered AS needed, askable, askable - covered - judged.answered AS new,
+SELECT needed, askable, needed * expected - judged.answered AS new,
        count(*) AS cells,
        sum(coalesce(bars / habit.answered, (SELECT sum(bars) / sum(answered) FROM habit))) AS habit
 FROM judged LEFT JOIN habit USING (listing_id)
-WHERE NOT isempty(askable - covered)
+WHERE NOT isempty(needed)
 GROUP BY 1, 2, 3
 """
 
@@ -126,8 +129,9 @@ class Work:
     Attributes:
         listing_id: The listing.
         month: First day of the month.
-        needed: What has to be asked for, in order of time.
-        askable: What may be asked for along with it, `needed` included, in order of time.
+        needed: What has to be asked for, in order of time; of open and extended hours.
+        askable: What may be asked for along with it, `needed` included, in order of time; closed
+            hours too.
         answered: What has been answered before of the month, in order of time.
     """
 
@@ -145,7 +149,7 @@ class AlikeWork:
     Attributes:
         needed: What has to be asked for of each, in order of time.
         askable: What may be asked for along with it, `needed` included, in order of time.
-        new: What of `needed` has never been answered, in order of time.
+        new: What of `needed` is expected to have bars and was never answered, in order of time.
         cells: How many cells.
         habit: The share of answered minutes that had a bar so far, summed over the cells: that of
             the listing, else of its provider; None while the provider has answered nothing.

@@ -416,7 +416,7 @@ LISTINGS = """
     .symbol: must be text, not a mapping; write one value after the colon
 
 {symbol: x, strat: 2021-01-01}
-    .strat: is not an option here (did you mean start?); use symbol, key, start or end
+    .strat: is not an option here (did you mean start?); use symbol, key, start, end or session
 
 {symbol: x, key: a/b}
     .key: is 'a/b', not usable as a key; use letters, digits and . _ : ^ = - (not first),

@@ -1,0 +1,96 @@
+"""When markets are open: the minutes that a listing is expected to have, and those asked for.
+
+What belongs here: which sessions there are by name, and from the rule of one (`sessions`, `weekly`)
+to ranges of UTC minutes, month by month. Not here: which listing keeps which session (`universe`),
+and what was judged by it (`store.sessions`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date, time, timedelta
+from typing import Final
+
+from pipeline.intervals import Interval
+from pipeline.sessions import AlwaysOpen, ExchangeSession, Session
+from pipeline.weekly import WeeklySession
+
+ALWAYS: Final = "24x7"
+"""The session of a market that never closes."""
+
+_DAY: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenMonth:
+    """When a market is open in one calendar month of UTC.
+
+    Attributes:
+        month: First day of the month.
+        open: The minutes that are expected to have bars, in order of time.
+        asked: The minutes that are asked for: the open ones and extended hours, in order of time.
+    """
+
+    month: date
+    open: tuple[Interval, ...]
+    asked: tuple[Interval, ...]
+
+
+_US_HOURS: Final = (time(4), time(20))
+EXTENDED: Final = dict.fromkeys(
+    ("XNYS", "XNAS", "NYSE", "NASDAQ", "XASE", "ARCX", "BATS", "IEXG"), _US_HOURS
+)
+"""The extended hours of exchanges where trading before and after the session is usual."""
+
+KNOWN: Final[dict[str, Session]] = {
+    ALWAYS: AlwaysOpen(),
+    "24x5": WeeklySession("America/New_York", ("Sun 17:00 - Fri 17:00",)),
+    "XNYS": ExchangeSession("XNYS", EXTENDED["XNYS"]),
+}
+"""Sessions that need no declaration; so does every other exchange of exchange_calendars."""
+
+
+def session_named(name: str) -> Session:
+    """Return a session that needs no declaration: one of `KNOWN`, or an exchange's.
+
+    Raises:
+        ValueError: There is none of that name.
+    """
+    if name in KNOWN:
+        return KNOWN[name]
+    import exchange_calendars
+
+    if name not in exchange_calendars.get_calendar_names():
+        raise ValueError(f"there is no session {name!r}")
+    return ExchangeSession(name, EXTENDED.get(name))
+
+
+def open_months(session: Session, first: date, last: date) -> Iterator[OpenMonth]:
+    """Yield when a market is open in each calendar month of UTC.
+
+    Args:
+        session: The rule.
+        first: Any day of the first month.
+        last: Any day of the last month.
+
+    Raises:
+        ValueError: The rule cannot be worked out for these months.
+    """
+    whole = Interval(Interval.month(first).start, Interval.month(last).end)
+    days = list(session.trading(whole.start.date(), (whole.end - _DAY).date()))
+    regular = [piece for day in days for piece in day.open]
+    asked = [day.asked for day in days]
+    for month in whole.months():
+        yield OpenMonth(month.start.date(), _within(month, regular), _within(month, asked))
+
+
+def _within(month: Interval, pieces: Iterable[Interval]) -> tuple[Interval, ...]:
+    """Return what lies in a month, with pieces that touch or overlap made one."""
+    merged: list[Interval] = []
+    for piece in sorted(filter(None, (month.intersection(one) for one in pieces))):
+        if merged and piece.start <= merged[-1].end:
+            merged[-1] = Interval(merged[-1].start, max(merged[-1].end, piece.end))
+        else:
+            merged.append(piece)
+    return tuple(merged)

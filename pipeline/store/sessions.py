@@ -1,0 +1,128 @@
+"""Sessions in the ledger: when markets are open, and what was judged by it.
+
+What belongs here: keeping the months of each session, and bringing coverage in step where they
+change: a newer calendar knows of a closure, or the universe gives a listing another session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime, timedelta
+
+import psycopg
+
+from pipeline.calendars import OpenMonth, open_months
+from pipeline.sessions import Session
+from pipeline.store.ranges import to_multirange
+
+_AHEAD = timedelta(days=400)
+_ENOUGH_AHEAD = timedelta(days=100)
+"""Months are worked out long before they come, and again only when few are left."""
+
+_KNOWN = """
+SELECT rule = %(rule)s AND calendar = %(calendar)s AND first <= %(first)s AND last >= %(enough)s
+FROM ledger.session WHERE name = %(name)s
+"""
+
+_SESSION = """
+INSERT INTO ledger.session (name, rule, calendar, first, last)
+VALUES (%(name)s, %(rule)s, %(calendar)s, %(first)s, %(last)s)
+ON CONFLICT (name) DO UPDATE
+SET rule = excluded.rule, calendar = excluded.calendar,
+    first = least(session.first, excluded.first), last = greatest(session.last, excluded.last)
+RETURNING first, last
+"""
+
+_MONTHS = """
+WITH before AS (
+    SELECT m.* FROM ledger.session_month m WHERE session = %(name)s
+), stored AS (
+    INSERT INTO ledger.session_month AS m (session, month, open, asked, calendar)
+    SELECT %(name)s, month, open, asked, %(calendar)s
+    FROM unnest(%(months)s::date[], %(open)s::tstzmultirange[], %(asked)s::tstzmultirange[])
+         AS worked_out(month, open, asked)
+    ON CONFLICT (session, month) DO UPDATE
+    SET open = excluded.open, asked = excluded.asked, calendar = excluded.calendar
+    WHERE (m.open, m.asked) IS DISTINCT FROM (excluded.open, excluded.asked)
+    RETURNING *
+)
+INSERT INTO ledger.session_revision
+    (session, month, old_open, new_open, old_calendar, new_calendar)
+SELECT session, month, before.open, stored.open, before.calendar, stored.calendar
+FROM stored JOIN before USING (session, month) WHERE before.open <> stored.open
+"""
+
+# The bars of a month are counted anew, and its silences judged.
+_FOLLOW = """
+WITH changed AS (
+    SELECT c.listing_id, c.month, s.open
+    FROM ledger.coverage c JOIN ledger.listing l ON l.id = c.listing_id
+    JOIN ledger.session_month s ON (s.session, s.month) = (l.session, c.month)
+    WHERE c.open <> s.open
+    FOR UPDATE OF c
+), counted AS (
+    SELECT changed.*, (
+        SELECT count(*) FROM unnest(open) AS piece
+        JOIN ledger.bars_1m b
+          ON b.listing_id = changed.listing_id AND b.ts >= lower(piece) AND b.ts < upper(piece)
+    ) AS bars
+    FROM changed
+)
+UPDATE ledger.coverage c
+SET open = counted.open, bars = counted.bars, extended = c.bars + c.extended - counted.bars,
+    judged = false, updated_at = now()
+FROM counted WHERE (c.listing_id, c.month) = (counted.listing_id, counted.month)
+"""
+
+
+def sync_sessions(
+    connection: psycopg.Connection, sessions: Mapping[str, Session], first: date
+) -> None:
+    """Work out the months of sessions that are not known, or by other rules.
+
+    Args:
+        connection: An open connection, inside a transaction.
+        sessions: The sessions by name.
+        first: The first day for which they are needed.
+
+    Raises:
+        ValueError: The rule of a session cannot be worked out so far back.
+    """
+    today = datetime.now(UTC).date()
+    for name, session in sessions.items():
+        row = {
+            "name": name,
+            "rule": session.rule,
+            "calendar": session.calendar,
+            "first": first.replace(day=1),
+            "enough": (today + _ENOUGH_AHEAD).replace(day=1),
+            "last": (today + _AHEAD).replace(day=1),
+        }
+        known = connection.execute(_KNOWN, row).fetchone()
+        if known is None or not known[0]:
+            since, until = connection.execute(_SESSION, row).fetchone() or (first, first)
+            _keep(connection, row, open_months(session, since, until))
+
+
+def follow_sessions(connection: psycopg.Connection) -> int:
+    """Bring coverage in step with the sessions of its listings; return how many months changed.
+
+    Their bars are counted anew, and their silences are to be judged again.
+    """
+    return connection.execute(_FOLLOW).rowcount
+
+
+def _keep(
+    connection: psycopg.Connection, row: Mapping[str, object], months: Iterable[OpenMonth]
+) -> None:
+    found = list(months)
+    connection.execute(
+        _MONTHS,
+        {
+            "name": row["name"],
+            "calendar": row["calendar"],
+            "months": [month.month for month in found],
+            "open": [str(to_multirange(month.open)) for month in found],
+            "asked": [str(to_multirange(month.asked)) for month in found],
+        },
+    )
