@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 from benchmarks.figures import Figure
 from benchmarks.setting import (
@@ -43,8 +44,6 @@ def _peak_of_a_process(count: int) -> float:
 
 def _download(count: int, venue_url: str) -> None:
     """Download `count` months and print this process's peak memory in MiB."""
-    import resource
-
     venue = VenueProcess()
     venue.url = venue_url
     wanted = months(_FIRST, count)
@@ -53,7 +52,17 @@ def _download(count: int, venue_url: str) -> None:
         with Downloader(database, open_client(database, venue)) as downloader:
             for month in first_days(wanted):
                 listing = downloader.download(listing, month).listing
-    sys.stdout.write(str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+    sys.stdout.write(str(_peak()))
+
+
+def _peak() -> float:
+    """Return this program's peak memory in MiB.
+
+    `ru_maxrss` would not do: it remembers what the process was before it became this program.
+    """
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    kibibytes = next(line.split()[1] for line in lines if line.startswith("VmHWM:"))
+    return int(kibibytes) / 1024
 
 
 if __name__ == "__main__":

@@ -163,7 +163,7 @@ def _copy_in(database: Database, streams: dict[str, list[bytes]]) -> None:
 
 def _empty(database: Database) -> None:
     with database.connect() as connection:
-        connection.execute("TRUNCATE ledger.bars_1m, ledger.coverage")
+        connection.execute("TRUNCATE ledger.bars_1m, ledger.coverage CASCADE")
         connection.commit()
         connection.autocommit = True
         connection.execute("CHECKPOINT")
