@@ -67,7 +67,10 @@ def column_schema() -> dg.TableSchema:
         )
         for field in BAR_SCHEMA
     ]
-    return dg.TableSchema(columns=names + values)
+    extended = dg.TableColumn(
+        "extended", "boolean", "whether its minute lies outside of the regular session"
+    )
+    return dg.TableSchema(columns=[*names, *values, extended])
 
 
 def of_cell(outcome: CellOutcome) -> Metadata:
@@ -78,6 +81,8 @@ def of_cell(outcome: CellOutcome) -> Metadata:
         found["coverage_percent"] = dg.MetadataValue.float(coverage.percent)
         for name in ("expected", "empty", "failed", "unavailable", "pending"):
             found[f"{name}_minutes"] = dg.MetadataValue.int(getattr(coverage, name))
+        if coverage.extended:
+            found["extended_bars"] = dg.MetadataValue.int(coverage.extended)
     if report is not None and report.requests:  # an entry costs 150 bytes for ever
         for name in ("requests", "inserted", "revised", "refused"):
             found[name] = dg.MetadataValue.int(getattr(report, name))
