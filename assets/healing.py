@@ -19,6 +19,7 @@ from pipeline.heal import Healing, default_budget, find_tasks, heal
 from pipeline.providers.errors import ProviderError
 from pipeline.store.cells import Cell
 from pipeline.store.database import Database
+from pipeline.store.limits import budget_left
 from pipeline.store.session import LedgerSession
 from pipeline.universe import Universe
 from resources.downloads import DownloadsResource
@@ -72,12 +73,12 @@ def _heal(
     provider: str,
     requests: int | None,
 ) -> Healing:
+    capabilities = downloader.capabilities
     with LedgerSession(database) as session:
-        tasks = session.run(
-            lambda c: find_tasks(c, provider, downloader.capabilities, datetime.now(UTC))
-        )
+        tasks = session.run(lambda c: find_tasks(c, provider, capabilities, datetime.now(UTC)))
+        left = session.run(lambda c: budget_left(c, provider, capabilities.budget))
     due = sum(task.requests for task in tasks)
-    budget = requests or default_budget(downloader.capabilities)
+    budget = requests or default_budget(capabilities, left)
     context.log.info(
         "%d listing-months are due; they take %d requests of %d", len(tasks), due, budget
     )

@@ -20,7 +20,7 @@ import tenacity
 from pipeline.answers import Answer, judge
 from pipeline.intervals import Interval
 from pipeline.listing import Listing
-from pipeline.providers.errors import ProviderError, TransientError
+from pipeline.providers.errors import Paused, ProviderError, TransientError
 from pipeline.providers.protocol import BarProvider
 
 T = TypeVar("T")
@@ -78,6 +78,7 @@ class Asking:
         # The threads have something to do while the caller commits what it has.
         self._ahead = capabilities.concurrency + BARS_AHEAD // capabilities.bars_per_request
         self._failures_in_a_row = 0
+        self._paused: Paused | None = None
         self._retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(patience.attempts),
             wait=tenacity.wait_exponential_jitter(
@@ -91,15 +92,21 @@ class Asking:
 
     @property
     def given_up(self) -> bool:
-        """Whether the provider has failed so often in a row that nothing more is asked of it."""
-        return self._failures_in_a_row >= self._patience.failures_in_a_row
+        """Whether nothing more is asked of the provider: it pauses, or fails again and again."""
+        return bool(self._paused) or self._failures_in_a_row >= self._patience.failures_in_a_row
+
+    @property
+    def why_given_up(self) -> str:
+        """Why nothing more is asked of it; empty if it is asked."""
+        failing = "the provider was given up after too many failures in a row"
+        return str(self._paused or failing) if self.given_up else ""
 
     def ask(self, listing: Listing, windows: Iterable[Interval]) -> Iterator[Outcome]:
         """Ask for the bars of each window and yield what becomes of each, in the order of arrival.
 
         Silent edges of answers are asked again by themselves. After an error that only a person can
         mend, a ban longer than our patience, or too many failures in a row, windows that were not
-        asked yet are left out.
+        asked yet are left out, as are all when the provider pauses.
         """
         waiting = deque(windows)
         under_way: set[Future[Outcome | None]] = set()
@@ -124,7 +131,11 @@ class Asking:
         Raises:
             ProviderError: The last attempt's error.
         """
-        answer: T = self._retrying(question)
+        try:
+            answer: T = self._retrying(question)
+        except Paused as paused:
+            self._paused = paused
+            raise
         return answer
 
     def close(self) -> None:
@@ -137,6 +148,8 @@ class Asking:
             return None
         try:
             answer = self.insist(partial(self._attempt, listing, window))
+        except Paused:
+            return None  # nothing was asked
         except ProviderError as error:
             self._failures_in_a_row += 1
             return Outcome(window, error=error)

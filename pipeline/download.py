@@ -22,7 +22,7 @@ from pipeline.intervals import Interval
 from pipeline.listing import Listing
 from pipeline.pages import pages
 from pipeline.providers.capabilities import Capabilities
-from pipeline.providers.errors import ProviderError
+from pipeline.providers.errors import Paused, ProviderError
 from pipeline.providers.protocol import BarProvider
 from pipeline.store import coverage, failures, listings, refusals
 from pipeline.store.cells import Cell
@@ -57,6 +57,7 @@ class MonthReport:
         unasked: Minutes left because the provider was given up before they were asked for, no more
             questions were allowed, or nothing new is believed of the listing.
         doubt: Why nothing new is believed of it, if that is so.
+        given_up: Why the provider was not asked any more, if that is so.
         seconds: Wall time.
     """
 
@@ -70,6 +71,7 @@ class MonthReport:
     failures: tuple[failures.Failure, ...] = ()
     unasked: int = 0
     doubt: refusals.Doubt | None = None
+    given_up: str = ""
     seconds: float = 0.0
 
     @property
@@ -83,7 +85,7 @@ class MonthReport:
         if len(self.failures) > len(reasons):
             reasons.append(f"and {len(self.failures) - len(reasons)} more failed ranges")
         if self.unasked:
-            why = self.doubt or "the provider was given up, or no more questions were allowed"
+            why = self.doubt or self.given_up or "no more questions were allowed"
             reasons.append(f"{self.unasked} minutes left open: {why}")
         return "; ".join(reasons)
 
@@ -168,6 +170,7 @@ class Downloader:
             rules = Rules(self._now(), self._capabilities.settling, only_due=only_due, again=again)
             if work := self._work(report, rules):
                 self._ask(report, work, at_most)
+        report.given_up = self._asking.why_given_up
         report.requests = self._provider.requests_sent - sent
         report.seconds = time.monotonic() - started
         return report
@@ -240,6 +243,9 @@ class Downloader:
             found = self._asking.insist(
                 partial(self._provider.first_trade, listing.symbol, listing.asset_class)
             )
+        except Paused:
+            report.unasked = (self._wanted(listing, month) or month).minutes
+            return False
         except ProviderError as error:
             wanted = self._wanted(listing, month) or month
             failure = failure_of(wanted, error, now)

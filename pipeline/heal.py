@@ -96,11 +96,17 @@ def find_tasks(
     return sorted(tasks, key=lambda task: (task.requests, task.month, task.listing.key))
 
 
-def default_budget(capabilities: Capabilities) -> int:
-    """Return how many requests for bars the provider's limit admits in `BUDGET_TIME`."""
-    limit = capabilities.limit
+def default_budget(capabilities: Capabilities, left: int | None = None) -> int:
+    """Return how many requests for bars the provider's limits admit in `BUDGET_TIME`.
+
+    Args:
+        capabilities: How the provider behaves.
+        left: What is left of its longer limit, if it has one.
+    """
+    limit, weight = capabilities.limit, capabilities.request_weight
     windows = BUDGET_TIME.total_seconds() / limit.seconds
-    return max(1, int(limit.requests * windows / capabilities.request_weight))
+    requests = max(1, int(limit.requests * windows / weight))
+    return requests if left is None else min(requests, left // weight)
 
 
 def heal(

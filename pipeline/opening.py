@@ -7,13 +7,13 @@ from contextlib import ExitStack, closing, contextmanager
 
 from pipeline.providers import ProviderOptions, open_provider
 from pipeline.providers.capabilities import Capabilities, RateLimit
-from pipeline.providers.limiter import Unlimited
+from pipeline.providers.limiter import Limiter, Unlimited
 from pipeline.providers.protocol import BarProvider
 from pipeline.providers.table import KEYS
 from pipeline.settings import vendor_keys
 from pipeline.store.database import Database
 from pipeline.store.limits import LedgerLimiter
-from pipeline.universe import Universe
+from pipeline.universe import LimitConfig, Universe
 
 
 def options_of(universe: Universe, provider: str) -> ProviderOptions:
@@ -23,12 +23,12 @@ def options_of(universe: Universe, provider: str) -> ProviderOptions:
         KeyError: The universe has no such provider.
     """
     config = universe.providers[provider]
-    limits = config.limits
     return ProviderOptions(
         source=universe.source(provider),
         base_url=config.base_url,
         feed=config.feed,
-        limit=RateLimit(limits.requests, limits.seconds) if limits else None,
+        limit=_limit(config.limits),
+        budget=_limit(config.budget),
         bars_per_request=config.bars_per_request,
         settling=config.settling,
         lag=config.lag,
@@ -45,6 +45,10 @@ def capabilities_of(universe: Universe, provider: str) -> Capabilities:
         Unsupported: There is no such client or exchange.
     """
     return options_of(universe, provider).capabilities(provider)
+
+
+def _limit(config: LimitConfig | None) -> RateLimit | None:
+    return RateLimit(config.requests, config.seconds) if config else None
 
 
 @contextmanager
@@ -65,6 +69,9 @@ def open_listed(
         DatabaseError: The ledger cannot be reached.
     """
     with ExitStack() as stack:
-        limiter = stack.enter_context(LedgerLimiter(database, provider)) if database else None
-        client = open_provider(provider, options_of(universe, provider), limiter or Unlimited())
+        options = options_of(universe, provider)
+        limiter: Limiter = Unlimited()
+        if database:
+            limiter = stack.enter_context(LedgerLimiter(database, provider, options.account))
+        client = open_provider(provider, options, limiter)
         yield stack.enter_context(closing(client))

@@ -20,6 +20,7 @@ from pipeline.pages import pages
 from pipeline.providers.capabilities import Capabilities
 from pipeline.providers.first_trade import REQUESTS_FROM_THE_BEGINNING, requests_by_daily_bars
 from pipeline.store.cells import Cell, known_listings
+from pipeline.store.limits import budget_left
 from pipeline.store.sizes import bytes_per_bar
 from pipeline.store.work import AlikeWork, Rules, alike_work
 
@@ -42,7 +43,7 @@ class Plan:
         requests: Requests if none fails: for bars as many as the minutes take, for market lists
             one list a run, for first trades at most what it takes where they lie before the start.
         bars: Bars to expect, by the listing's or provider's habit so far, else by `TRADED`.
-        seconds: How long the requests take at the provider's limit.
+        seconds: How long the requests take at the provider's limits.
         disk_bytes: What the bars take on disk, with their index.
         unknown: Listings whose first trade has to be asked for; before it there is nothing to ask.
     """
@@ -96,10 +97,21 @@ def plan(
         minutes=sum(_minutes(alike.needed) * alike.cells for alike in work),
         requests=for_bars + lists,
         bars=bars,
-        seconds=weight * capabilities.limit.seconds / capabilities.limit.requests,
+        seconds=_seconds(
+            weight, capabilities, budget_left(connection, provider, capabilities.budget)
+        ),
         disk_bytes=round(bars * bytes_per_bar(connection)),
         unknown=len(unknown),
     )
+
+
+def _seconds(weight: int, capabilities: Capabilities, left: int | None) -> float:
+    """Return how long a weight takes at the limits; `left` of the longer one can go at once."""
+    limit, budget = capabilities.limit, capabilities.budget
+    seconds = weight * limit.seconds / limit.requests
+    if budget is None or left is None:
+        return seconds
+    return max(seconds, max(0, weight - left) * budget.seconds / budget.requests)
 
 
 def _requests(alike: AlikeWork, capabilities: Capabilities) -> int:

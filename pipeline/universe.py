@@ -98,6 +98,8 @@ class ProviderConfig(words.FileModel):
     """The first minute wanted of every listing here, instead of the universe's start."""
     limits: LimitConfig | None = None
     """The rate limit to keep, instead of the one that is built in."""
+    budget: LimitConfig | None = None
+    """A second limit for a longer time, such as a day, instead of the one that is built in."""
     bars_per_request: int | None = Field(None, gt=0, examples=[1000])
     """The bars to ask for in one request, instead of the number that is built in."""
     lag: Delay | None = Field(None, examples=["1m"])

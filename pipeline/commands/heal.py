@@ -160,11 +160,13 @@ def _heal_one(
     from pipeline import heal as domain
     from pipeline.download import Downloader
     from pipeline.store.database import Database
+    from pipeline.store.limits import budget_left
 
     capabilities = client.capabilities
     now, keys = datetime.now(UTC), scope.keys(client.name)
     tasks = domain.find_tasks(connection, client.name, capabilities, now, keys)
-    budget = requests or domain.default_budget(capabilities)
+    left = budget_left(connection, client.name, capabilities.budget)
+    budget = requests or domain.default_budget(capabilities, left)
     if dry:
         healing = domain.Healing(budget, left=tasks)
     else:

@@ -33,6 +33,7 @@ class Capabilities:
 
     Attributes:
         limit: The provider's published rate limit for bars.
+        budget: A second limit, for a longer time such as a day; None where there is none.
         request_weight: What one request for bars costs against the limit.
         list_weight: What one request for the market list costs against the limit.
         list_requests: How many requests a run takes before its first bars: the list of spot
@@ -61,6 +62,7 @@ class Capabilities:
 
     limit: RateLimit
     bars_per_request: int
+    budget: RateLimit | None = None
     request_weight: int = 1
     list_weight: int = 1
     list_requests: int = 1

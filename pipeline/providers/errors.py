@@ -80,6 +80,10 @@ class RateLimited(TransientError):
         self.ban = ban
 
 
+class Paused(RateLimited):
+    """Nothing was asked: the provider is left alone for longer than a request should wait."""
+
+
 class PermanentError(ProviderError):
     """Asking again changes nothing: somebody has to act."""
 

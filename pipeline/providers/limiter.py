@@ -25,10 +25,11 @@ class PausedError(Exception):
 
     Args:
         remaining: How long the pause still lasts.
+        reason: Why: what the provider said, or that the budget is spent; holds no secret.
     """
 
-    def __init__(self, remaining: timedelta) -> None:
-        super().__init__(f"paused for another {remaining.total_seconds():.0f} s")
+    def __init__(self, remaining: timedelta, reason: str) -> None:
+        super().__init__(f"paused for another {remaining.total_seconds():.0f} s: {reason}")
         self.remaining = remaining
 
 
@@ -80,10 +81,15 @@ class Report:
 
 
 class Limiter(Protocol):
-    """Keeps the limit of one provider. Safe to share between threads."""
+    """Keeps the limits of one account. Safe to share between threads."""
 
-    def acquire(self, limit: RateLimit, weight: int = 1) -> Send:
+    def acquire(self, limit: RateLimit, weight: int = 1, budget: RateLimit | None = None) -> Send:
         """Wait until a request of `weight` may be sent, and count it. Send it right after.
+
+        Args:
+            limit: What may be sent.
+            weight: What the request costs.
+            budget: A second limit for a longer time, such as a day.
 
         Nobody knows when a provider counts a request, only that it does so between the send and the
         answer. A send therefore keeps its place until the limit's window has passed since its
@@ -93,8 +99,9 @@ class Limiter(Protocol):
             What to hand to `answered` once the answer is there, or has failed.
 
         Raises:
-            PausedError: The provider pauses for longer than `PATIENCE`; nothing was counted.
-            ValueError: The weight is more than the limit ever allows.
+            PausedError: The provider pauses, or the budget is spent, for longer than `PATIENCE`;
+                nothing was counted.
+            ValueError: The weight is more than the limits ever allow.
         """
         ...
 
@@ -116,9 +123,9 @@ class Limiter(Protocol):
 class Unlimited:
     """Lets everything through: for a single question where there is no ledger yet."""
 
-    def acquire(self, limit: RateLimit, weight: int = 1) -> Send:
+    def acquire(self, limit: RateLimit, weight: int = 1, budget: RateLimit | None = None) -> Send:
         """Return at once."""
-        del limit
+        del limit, budget
         return Send(weight)
 
     def answered(self, send: Send, report: Report) -> None:

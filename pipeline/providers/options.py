@@ -24,6 +24,7 @@ class ProviderOptions:
             local venue); paths are kept.
         feed: Which of the provider's feeds to ask; None for its first.
         limit: Replaces the row's rate limit.
+        budget: Replaces the row's longer limit.
         bars_per_request: Replaces the row's page size, in minutes.
         settling: Replaces the row's settling delays.
         lag: Replaces the row's lag.
@@ -36,6 +37,7 @@ class ProviderOptions:
     base_url: str | None = None
     feed: str | None = None
     limit: RateLimit | None = None
+    budget: RateLimit | None = None
     bars_per_request: int | None = None
     settling: Settling | None = None
     lag: timedelta | None = None
@@ -48,6 +50,14 @@ class ProviderOptions:
         """The kind of client that serves it."""
         row = CAPABILITIES.get(self.source)
         return row.client if row else "ccxt"
+
+    @property
+    def account(self) -> str:
+        """Whose limits it keeps, with all others who ask the same client or exchange there.
+
+        There is but one set of keys for each client, so none has to be told apart here.
+        """
+        return self.source if self.base_url is None else f"{self.source} at {self.base_url}"
 
     def capabilities(self, name: str) -> Capabilities:
         """Return what the provider can serve, as this configuration wants it.
@@ -64,6 +74,7 @@ class ProviderOptions:
                 self.limit,
                 self.bars_per_request,
                 self.settling,
+                budget=self.budget,
                 lag=self.lag,
                 feed=self.feed,
             )

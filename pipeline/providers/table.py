@@ -103,6 +103,7 @@ def capabilities_for(
     bars_per_request: int | None = None,
     settling: Settling | None = None,
     *,
+    budget: RateLimit | None = None,
     lag: timedelta | None = None,
     feed: str | None = None,
 ) -> Capabilities:
@@ -113,6 +114,7 @@ def capabilities_for(
         limit: Replaces the row's limit.
         bars_per_request: Replaces the row's page size, in minutes.
         settling: Replaces the row's settling delays.
+        budget: Replaces the row's budget.
         lag: Replaces the row's lag, whatever the feed.
         feed: Which feed is asked; None for the row's first.
 
@@ -129,9 +131,12 @@ def capabilities_for(
         row = replace(row, lag=lag)
     if settling is not None:
         row = replace(row, settling=settling)
+    for one in filter(None, (limit, budget)):
+        if one.requests < 1 or one.seconds <= 0:
+            raise ValueError(f"{one} allows nothing; give at least 1 request in more than 0 s")
+    if budget is not None:
+        row = replace(row, budget=budget)
     if limit is not None:
-        if limit.requests < 1 or limit.seconds <= 0:
-            raise ValueError(f"{limit} allows nothing; give at least 1 request in more than 0 s")
         # A limit that the universe counts in requests must admit the heaviest single one.
         row = replace(
             row,

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from pipeline.intervals import Interval
 from pipeline.providers.capabilities import Capabilities, RateLimit
-from pipeline.providers.errors import MalformedAnswer, ProviderError, RateLimited
+from pipeline.providers.errors import MalformedAnswer, Paused, ProviderError, RateLimited
 from pipeline.providers.headers import Headers, read_clock_skew, read_usage
 from pipeline.providers.limiter import ANSWERED, Limiter, PausedError, Report, Send
 
@@ -180,10 +180,10 @@ class Watch:
 
     def _take_off(self) -> Flight:
         try:
-            send = self._limiter.acquire(self.capabilities.limit, self.current.weight)
+            limit, budget = self.capabilities.limit, self.capabilities.budget
+            send = self._limiter.acquire(limit, self.current.weight, budget)
         except PausedError as paused:
-            what = f"still {paused}"
-            raise RateLimited(self.provider, what, retry_after=paused.remaining) from None
+            raise Paused(self.provider, f"still {paused}", retry_after=paused.remaining) from None
         with self._count:
             self.requests_sent += 1
         self.current.flight = flight = Flight(send, time.monotonic())

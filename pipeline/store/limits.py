@@ -1,7 +1,8 @@
-"""The limits of providers, kept by everybody together in the ledger.
+"""The limits of accounts, kept by everybody together in the ledger.
 
-What belongs here: when the next request may be sent, whichever process asks. The rules themselves
-are functions of the database (migration 0002), one call a step, with its clock as the only one.
+What belongs here: when the next request may be sent, whichever process or provider asks with the
+account. The rules themselves are functions of the database (migrations 0002 and 0007), one call a
+step, with its clock as the only one.
 
 Why no library: pyrate-limiter's PostgreSQL bucket records the moment for which a send was planned
 and not the one at which it was answered, deletes by a clock of the client's, and cannot make
@@ -14,7 +15,7 @@ import threading
 import time
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import psycopg
 
@@ -29,9 +30,14 @@ HEALTH_KEPT: Final = timedelta(days=90)
 _LONGEST_SLEEP: Final = 5.0
 """Somebody may end a pause by hand."""
 
-_BEGIN = "SELECT wait, pause FROM ledger.begin_request(%s, %s, %s, %s, %s)"
-_END = "SELECT ledger.end_request(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
-_PAUSE = "SELECT ledger.pause_provider(%s, %s, %s, %s, %s)"
+_BEGIN = """
+SELECT wait, pause, coalesce(reason, '') FROM ledger.begin_request(%s, %s, %s, %s, %s, %s, %s, %s)
+"""
+_END = "SELECT ledger.end_request(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+_PAUSE = "SELECT ledger.pause_account(%s, %s, %s, %s, %s, %s)"
+_LEFT = """
+SELECT ledger.budget_left(account, %s, %s, clock_timestamp()) FROM ledger.provider WHERE name = %s
+"""
 
 
 class LedgerLimiter:
@@ -42,15 +48,16 @@ class LedgerLimiter:
 
     Args:
         database: The ledger's database; must have been migrated.
-        provider: The provider's name in the universe.
+        provider: The provider's name in the universe: how it answers is counted by that.
+        account: Whose limits it shares with others; None for its own.
 
     Raises:
         DatabaseError: The database cannot be reached at the start. Every method raises it, or
             psycopg.Error, when the database stays away too long.
     """
 
-    def __init__(self, database: Database, provider: str) -> None:
-        self._provider = provider
+    def __init__(self, database: Database, provider: str, account: str | None = None) -> None:
+        self._who = (account or provider, provider)
         self._session = LedgerSession(database)
         self._turn = threading.Lock()
         self._speaking = threading.Lock()
@@ -66,19 +73,21 @@ class LedgerLimiter:
         with self._speaking:
             self._session.close()
 
-    def acquire(self, limit: RateLimit, weight: int = 1) -> Send:
+    def acquire(self, limit: RateLimit, weight: int = 1, budget: RateLimit | None = None) -> Send:
         """Wait until a request of `weight` may be sent, and count it; see `Limiter.acquire`."""
-        if weight > limit.requests:
-            raise ValueError(f"weight {weight} is more than the limit of {limit.requests}")
+        for one in filter(None, (limit, budget)):
+            if weight > one.requests:
+                raise ValueError(f"weight {weight} is more than the limit of {one.requests}")
         send = Send(weight)
-        question = (self._provider, send.id, weight, limit.requests, limit.seconds)
+        longer = (budget.requests, budget.seconds) if budget else (None, None)
+        question = (*self._who, send.id, weight, limit.requests, limit.seconds, *longer)
         with self._turn:  # only the first in line asks: light requests cannot overtake heavy ones
             while True:
-                wait, pause = self._call(_BEGIN, question)
+                wait, pause, reason = self._call(_BEGIN, question)
                 if wait == 0:
                     return send
                 if pause > PATIENCE.total_seconds():
-                    raise PausedError(timedelta(seconds=pause))
+                    raise PausedError(timedelta(seconds=pause), reason)
                 time.sleep(min(wait, _LONGEST_SLEEP))
 
     def answered(self, send: Send, report: Report) -> None:
@@ -89,16 +98,36 @@ class LedgerLimiter:
         )
         times = (report.latency.total_seconds(), report.ago.total_seconds())
         ahead = None if skew is None else skew.total_seconds()
-        who = (self._provider, send.id, send.weight, report.outcome)
+        who = (*self._who, send.id, send.weight, report.outcome)
         self._call(_END, (*who, *times, ahead, *told, HEALTH_KEPT))
 
     def pause(self, duration: timedelta, reason: str, *, ban: bool = False) -> None:
         """Let nobody through for `duration` from now; see `Limiter.pause`."""
-        self._call(_PAUSE, (self._provider, duration.total_seconds(), ban, reason, HEALTH_KEPT))
+        self._call(_PAUSE, (*self._who, duration.total_seconds(), ban, reason, HEALTH_KEPT))
 
-    def _call(self, statement: str, values: Sequence[object]) -> tuple[float, ...]:
-        def ask(connection: psycopg.Connection) -> tuple[float, ...]:
+    def _call(self, statement: str, values: Sequence[object]) -> tuple[Any, ...]:
+        def ask(connection: psycopg.Connection) -> tuple[Any, ...]:
             return connection.execute(statement.encode(), values).fetchone() or ()
 
         with self._speaking:
             return self._session.run(ask)
+
+
+def budget_left(
+    connection: psycopg.Connection, provider: str, budget: RateLimit | None
+) -> int | None:
+    """Return what may still be sent now of a provider's budget, by all who share its account.
+
+    Args:
+        connection: An open connection.
+        provider: The provider's name in the universe.
+        budget: Its longer limit; None if it has none.
+
+    Returns:
+        The weight; None where there is no budget.
+    """
+    if budget is None:
+        return None
+    values = (budget.requests, budget.seconds, provider)
+    row = connection.execute(_LEFT, values).fetchone()
+    return max(0, row[0]) if row else budget.requests

@@ -72,12 +72,14 @@ class Drill:
         now: Callable[[], datetime] = lambda: at("2024-05-01"),
         patience: Patience = HASTE,
         again: bool = False,
+        budget: RateLimit | None = None,
     ) -> MonthReport:
         """Download the day with a fresh client; return the report."""
         options = ProviderOptions(
             source=self.exchange,
             base_url=f"{self.venue.url}/{self.exchange}",
             limit=RateLimit(1000, 1.0),
+            budget=budget,
             timeout_seconds=1.5,
         )
         with (

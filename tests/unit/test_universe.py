@@ -313,7 +313,7 @@ hello
 
 {limit: 3}
     .limit: is not an option here (did you mean limits?); use client, exchange, feed, base_url,
-    start, limits, bars_per_request, lag or settle
+    start, limits, budget, bars_per_request, lag or settle
 
 {limits: 3}
     .limits: must be a mapping, not the text '3'; write its keys indented below it

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import orjson
 import pytest
+from exchange_calendars import get_calendar
 
 from tests.venue import recordings
 from venue import config
@@ -109,8 +110,7 @@ def test_a_market_may_trade_always_where_others_close() -> None:
 
 
 def test_the_calendar_agrees_with_an_independent_one() -> None:
-    calendars = pytest.importorskip("exchange_calendars")
-    theirs = calendars.get_calendar("XNYS", start="2005-01-01", end="2026-12-31")
+    theirs = get_calendar("XNYS", start="2005-01-01", end="2026-12-31")
     trading = {stamp.date() for stamp in theirs.sessions}
     early = {stamp.date() for stamp in theirs.early_closes}
     hours = Hours()

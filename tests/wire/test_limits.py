@@ -147,8 +147,8 @@ def test_software_that_is_not_ours_is_left_its_part_of_the_limit(
     noticed = query(
         database,
         """
-        SELECT provider, weight FROM ledger.request
-        WHERE sent_at IS NULL AND weight > 0 ORDER BY provider
+        SELECT account, weight FROM ledger.request
+        WHERE sent_at IS NULL AND weight > 0 ORDER BY account
         """,
     )
     assert noticed == [("provider", 26)]
