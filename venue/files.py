@@ -8,6 +8,7 @@ Times are those of the bar's start. Read are, each also with gzip (`.gz`):
 - a CSV with the header `ts,open,high,low,close,volume`;
 - Bittrex's JSON `[{O, H, L, C, V, T}, ...]`: time in ISO 8601, UTC; V in units of what is traded;
 - a CSV with the header `timestamp,open,high,low,close,volume`: time as `2024-07-03 13:30:00`, UTC;
+- Alpha Vantage's series, JSON or a CSV with the header `time,...`: New York's time of the END;
 - Yahoo's chart of minutes; of its single-precision prices the shortest decimals;
 - a day of Lean's trades (`20240703_trade.zip`), or a folder of them: milliseconds since midnight in
   New York, prices in units of 1/10000.
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 Table = npt.NDArray[np.float64]
 _PLAIN_HEADER = b"ts,open,high,low,close,volume"
 _STAMPED_HEADER = b"timestamp,open,high,low,close,volume"
+_BY_END_HEADER = b"time,open,high,low,close,volume"
 _PLAIN_ORDER = "ohlcv"
 _LEAN_SUFFIX = "_trade.zip"
 _LEAN_PRICE = 10_000
@@ -93,7 +95,9 @@ def _read(path: Path, order: str) -> Table:
     if path.name.endswith(_LEAN_SUFFIX):
         return _from_lean(path)
     data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    if ".json" not in path.suffixes:
+    if ".json" not in path.suffixes and not data.startswith(b"{"):
+        if data.startswith(_BY_END_HEADER):
+            return _by_start(_from_stamped_csv(data))
         if data.startswith(_STAMPED_HEADER):
             return _from_stamped_csv(data)
         if data.startswith(_PLAIN_HEADER):
@@ -102,7 +106,7 @@ def _read(path: Path, order: str) -> Table:
         data = b"[[" + b"],[".join(records) + b"]]" if records else b"[]"
     rows = orjson.loads(data)
     if isinstance(rows, dict):
-        return _from_yahoo(rows)
+        return _from_yahoo(rows) if "chart" in rows else _from_alpha_vantage(rows)
     if rows and isinstance(rows[0], dict):
         rows, order = [_from_bittrex(row) for row in rows], _PLAIN_ORDER
     table = np.array(rows, np.float64).reshape(len(rows), 6)
@@ -120,6 +124,19 @@ def _from_yahoo(document: Mapping[str, Any]) -> Table:
     columns = [quote[name] for name in ("open", "high", "low", "close", "volume")]
     prices = [[float(str(np.float32(value))) for value in column] for column in columns[:4]]
     return np.array([[stamp * 1000 for stamp in chart["timestamp"]], *prices, columns[4]]).T
+
+
+def _from_alpha_vantage(document: Mapping[str, Any]) -> Table:
+    series = document["Time Series (1min)"]
+    ends = np.array(list(series), "datetime64[ms]").astype(np.int64)
+    rows = [[float(value) for value in row.values()] for row in series.values()]
+    return _by_start(np.column_stack([ends, rows]))
+
+
+def _by_start(rows: Table) -> Table:
+    """Return rows by the starts of their minutes that were stamped with the ends in New York."""
+    rows[:, 0] = from_local(rows[:, 0].astype(np.int64) - MINUTE_MS)
+    return rows
 
 
 def _from_stamped_csv(data: bytes) -> Table:

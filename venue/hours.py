@@ -9,7 +9,7 @@ configuration names. Instants are UTC milliseconds.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from enum import IntEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 NEW_YORK: Final = ZoneInfo("America/New_York")
 _DAY = timedelta(days=1)
+_HOUR_MS = 3_600_000
 _NOON = time(12)
 _WHOLE = (time(4), time(9, 30), time(16), time(20))
 _HALF = (time(4), time(9, 30), time(13), time(17))
@@ -105,6 +106,22 @@ def from_local(local_ms: Ints) -> Ints:
         for day in days
     ]
     return local_ms + np.array(offsets, np.int64)[at]
+
+
+def to_local(ts: Ints) -> Ints:
+    """Return New York's wall-clock times of instants, given as if they were UTC."""
+    hours, at = np.unique(ts // _HOUR_MS, return_inverse=True)
+    offsets = [
+        int(moment.timestamp()) * 1000 - int(hour) * _HOUR_MS
+        for hour in hours
+        for moment in [_wall(int(hour) * _HOUR_MS)]
+    ]
+    return ts + np.array(offsets, np.int64)[at]
+
+
+def _wall(instant_ms: int) -> datetime:
+    """Return New York's wall-clock time of an instant, as if it were UTC."""
+    return datetime.fromtimestamp(instant_ms // 1000, NEW_YORK).replace(tzinfo=UTC)
 
 
 def _instant(day: date, at: time) -> int:

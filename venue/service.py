@@ -69,8 +69,9 @@ class Venue:
         except RefusedError as refused:
             reply = Reply(refused.answer)
         self.journal.write(call.entry(reply))
-        dated = {**reply.answer.headers, "Date": call.date()}
-        return replace(reply, answer=replace(reply.answer, headers=dated))
+        answer = exchange.dialect.addressed(reply.answer, query)
+        dated = {**answer.headers, "Date": call.date()}
+        return replace(reply, answer=replace(answer, headers=dated))
 
     def truth(self, exchange: str, symbol: str, start_ms: int, stop_ms: int) -> dict[str, Any]:
         """Return what a perfect download of [start, stop) holds now: the minutes that are over.

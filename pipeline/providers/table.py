@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from pipeline.providers.capabilities import Capabilities, RateLimit
@@ -81,6 +81,24 @@ CAPABILITIES: Final[Mapping[str, Capabilities]] = {
         refusal_pause=timedelta(minutes=15),
         client="yahoo",
         asset_classes=("equity", "etf", "index", "fx", "crypto_spot"),
+    ),
+    "alpha_vantage": Capabilities(
+        # What a free key may ask.
+        limit=RateLimit(5, 60.0),
+        budget=RateLimit(25, 86_400.0),
+        # A month in New York.
+        bars_per_request=31 * 24 * 60,
+        list_requests=0,
+        history_since=datetime(2000, 1, 1, 5, tzinfo=UTC),
+        first_trade="unknown",
+        # A free key sees a day when it is over.
+        lag=timedelta(days=1),
+        settling=Settling((timedelta(days=2), timedelta(days=7))),
+        concurrency=1,
+        client="alpha_vantage",
+        asset_classes=("equity", "etf"),
+        keys=("ALPHAVANTAGE_API_KEY",),
+        says_when_cut=True,
     ),
 }
 """What is known of each provider: exchanges by ccxt's id, with the limits for keyless use, and the

@@ -12,12 +12,13 @@ import pytest
 from pipeline.bars import BAR_SCHEMA
 from pipeline.intervals import Interval
 from pipeline.providers.alpaca_client import AlpacaProvider
+from pipeline.providers.alpha_vantage_client import AlphaVantageProvider
 from pipeline.providers.capabilities import RateLimit
 from pipeline.providers.ccxt_client import CcxtProvider
 from pipeline.providers.limiter import Unlimited
 from pipeline.providers.options import ProviderOptions
 from pipeline.providers.yahoo_client import YahooProvider
-from tests.wire import stocks, yahoo
+from tests.wire import alpha_vantage, stocks, yahoo
 from venue import VenueProcess
 
 NOW = datetime(2024, 6, 1, 12, 0, 30, tzinfo=UTC)
@@ -165,6 +166,58 @@ def yahoo_client(yahoo_venue: VenueProcess) -> Iterator[yahoo.YahooOpener]:
         }
         configured = ProviderOptions(source="yahoo", **{**standard, **options})
         provider = YahooProvider("yahoo", configured, limiter=limiter, clock=lambda: now)
+        providers.append(provider)
+        return provider
+
+    yield open_at_venue
+    for provider in providers:
+        provider.close()
+
+
+@pytest.fixture(scope="session")
+def monthly_process() -> Iterator[VenueProcess]:
+    section = {
+        "requests_per_second": 0,
+        "markets": alpha_vantage.MARKETS,
+        "account": {"keys": [alpha_vantage.KEY]},
+    }
+    config = {
+        "now": alpha_vantage.NOW.isoformat(),
+        "speed": 0,
+        "exchanges": {"alpha_vantage": section},
+    }
+    with VenueProcess(config) as running:
+        yield running
+
+
+@pytest.fixture
+def monthly_venue(monthly_process: VenueProcess) -> VenueProcess:
+    """The venue of Alpha Vantage without faults and without memory."""
+    monthly_process.clear_faults()
+    monthly_process.clear_requests()
+    monthly_process.set_clock(now=alpha_vantage.NOW.isoformat(), speed=0)
+    return monthly_process
+
+
+@pytest.fixture
+def monthly(monthly_venue: VenueProcess) -> Iterator[alpha_vantage.AlphaVantageOpener]:
+    """A function that opens a client of Alpha Vantage at the venue."""
+    providers: list[AlphaVantageProvider] = []
+
+    def open_at_venue(**options: Any) -> AlphaVantageProvider:
+        limiter = options.pop("limiter", Unlimited())
+        now = options.pop("now", alpha_vantage.NOW)
+        standard = {
+            "limit": UNHURRIED,
+            "timeout_seconds": 2.0,
+            "base_url": f"{monthly_venue.url}/alpha_vantage",
+            "asset_classes": ("equity", "etf"),
+            "keys": alpha_vantage.keys(),
+        }
+        configured = ProviderOptions(source="alpha_vantage", **{**standard, **options})
+        provider = AlphaVantageProvider(
+            "alpha_vantage", configured, limiter=limiter, clock=lambda: now
+        )
         providers.append(provider)
         return provider
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from venue.dialects.alpaca import Alpaca
+from venue.dialects.alpha_vantage import AlphaVantage
 from venue.dialects.binance import Binance
 from venue.dialects.bitfinex import Bitfinex
 from venue.dialects.coinbase import Coinbase
@@ -14,7 +15,14 @@ from venue.dialects.yahoo import Yahoo
 if TYPE_CHECKING:
     from venue.dialects.base import Dialect
 
-DIALECTS: dict[str, Dialect] = {
-    dialect.name: dialect
-    for dialect in (Alpaca(), Binance(), Bitfinex(), Coinbase(), Kraken(), Yahoo())
-}
+_ALL: tuple[Dialect, ...] = (
+    Alpaca(),
+    AlphaVantage(),
+    Binance(),
+    Bitfinex(),
+    Coinbase(),
+    Kraken(),
+    Yahoo(),
+)
+
+DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in _ALL}

@@ -151,6 +151,11 @@ class Dialect(ABC):
         """Answer a client that did not stop; most exchanges just go on limiting."""
         return self.limited(retry_after, now_ms)
 
+    def addressed(self, found: Answer, query: Mapping[str, str]) -> Answer:
+        """Put into an answer what it repeats of the request."""
+        del query
+        return found
+
     def not_paid(self) -> Answer:
         """Answer a request for what the client's plan does not pay for."""
         return answer({"message": "forbidden"}, 403)

@@ -1,0 +1,270 @@
+"""1-minute bars of US stocks and funds from Alpha Vantage, a month a request.
+
+What belongs here: `BarProvider` for Alpha Vantage, as the sum of its parts: how its key is kept
+secret (`alpha_vantage_session`), what a document means (`alpha_vantage_series`), and which months
+hold a window (`alpha_vantage_months`). There is no SDK of the vendor's own.
+
+A free key may ask 25 times a day, so nothing is asked for that is not needed:
+
+- bars need no market list; the list (`LISTING_STATUS`) is for whoever wants to see it;
+- the clock is told by the answers themselves;
+- the first minute is not searched for. The list's `ipoDate` is a day, and for old stocks one long
+  before there are minutes, which begin in 2000; a search would take a day's requests. Months before
+  a stock was listed are refused: give such a listing a start.
+"""
+
+from __future__ import annotations
+
+import csv
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from http import HTTPStatus
+from typing import Any, Final, TypeVar
+
+import pyarrow as pa
+
+from pipeline.bars import empty_bars
+from pipeline.intervals import Interval, floor_minute
+from pipeline.providers.alpha_vantage_months import (
+    Kept,
+    Shelf,
+    local_months,
+    month_in_utc,
+)
+from pipeline.providers.alpha_vantage_series import decode, refusal, to_bars
+from pipeline.providers.alpha_vantage_session import Answer, KeyedSession
+from pipeline.providers.errors import (
+    MalformedAnswer,
+    ProviderError,
+    ProviderUnavailable,
+    RateLimited,
+    RequestRefused,
+    UnknownSymbol,
+    Unsupported,
+)
+from pipeline.providers.headers import parse_date, parse_retry_after
+from pipeline.providers.limiter import Limiter
+from pipeline.providers.options import ProviderOptions
+from pipeline.providers.protocol import FirstTrade, Market
+from pipeline.providers.table import capabilities_for
+from pipeline.providers.watch import Watch
+
+Read = TypeVar("Read")
+
+ASSET_CLASSES: Final[Mapping[str, str]] = {"Stock": "equity", "ETF": "etf"}
+"""Asset classes by the vendor's type of asset."""
+
+_HEAD: Final = ["symbol", "name", "exchange", "assetType", "ipoDate", "delistingDate", "status"]
+_PASSING: Final = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.REQUEST_TIMEOUT})
+
+
+def open_client(name: str, options: ProviderOptions, limiter: Limiter) -> AlphaVantageProvider:
+    """Return a client for Alpha Vantage; see `registry.open_provider`."""
+    return AlphaVantageProvider(name, options, limiter=limiter)
+
+
+class AlphaVantageProvider:
+    """A `BarProvider` for Alpha Vantage's unadjusted minutes, safe to call from many threads.
+
+    Args:
+        name: The provider's name in the universe.
+        options: How it is configured; `keys` holds the key.
+        limiter: Shared by everything that sends with this key.
+        clock: The present, an aware UTC datetime.
+
+    Raises:
+        Unsupported: An asset class is none of Alpha Vantage's.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        options: ProviderOptions,
+        *,
+        limiter: Limiter,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.name = name
+        self.capabilities = options.capabilities(name)
+        if unknown := set(options.asset_classes) - set(self.capabilities.asset_classes):
+            raise Unsupported(name, f"serves no {', '.join(sorted(unknown))} here")
+        self._clock = clock
+        self._watch = Watch(
+            name,
+            self.capabilities,
+            limiter,
+            translate,
+            published=capabilities_for(options.source).limit,
+            clock=clock,
+        )
+        self._session = KeyedSession(
+            name,
+            options.keys[self.capabilities.keys[0]],
+            base_url=options.base_url,
+            timeout_seconds=options.timeout_seconds,
+            connections=self.capabilities.concurrency,
+        )
+        self._shelf = Shelf()
+        self._list: Sequence[Market] = ()
+        self._turn = threading.Lock()
+
+    @property
+    def requests_sent(self) -> int:
+        """How many HTTP requests this client has sent so far."""
+        return self._watch.requests_sent
+
+    @property
+    def clock_skew(self) -> timedelta | None:
+        """How far the vendor's clock is ahead of ours, by its latest answer that said so."""
+        return self._watch.clock_skew
+
+    def markets(self) -> Sequence[Market]:
+        """Return the stocks and funds that trade now, as listed when first asked for.
+
+        Raises:
+            ProviderError: The list could not be had; the next call asks again.
+        """
+        return self._listed()
+
+    def find_market(self, symbol: str, asset_class: str) -> Market:
+        """Return the market that `symbol` names, by the list.
+
+        Args:
+            symbol: The vendor's own symbol (`BRK-B`), or another spelling of it (`BRK.B`).
+            asset_class: `equity` or `etf`.
+
+        Raises:
+            UnknownSymbol: Nothing of that class that trades now is called so.
+        """
+        spelled = symbol.upper().replace(".", "-")
+        for market in self._listed():
+            if market.symbol.upper() == spelled and market.asset_class == asset_class:
+                return market
+        raise UnknownSymbol(
+            self.name, f"no {asset_class} that trades now is called {symbol!r}", "correct it"
+        )
+
+    def first_trade(self, symbol: str, asset_class: str) -> FirstTrade | None:
+        """Return None: see the module."""
+        del symbol, asset_class
+        return None
+
+    def fetch_bars(self, symbol: str, asset_class: str, window: Interval) -> pa.Table:
+        """Return the bars of `window`, extended hours included.
+
+        Takes a request for each month in New York of which not all that is wanted is kept: one, or
+        two in winter, when a window begins with the month and was not preceded by the month before.
+
+        Args:
+            symbol: The vendor's own symbol.
+            asset_class: Changes nothing.
+            window: At most `capabilities.bars_per_request` minutes.
+
+        Returns:
+            A table with `BAR_SCHEMA`, newest bars first within a month. The rest of an asked month
+            is left out, as nobody asked for it.
+
+        Raises:
+            ProviderError: There is no answer to this question. That the vendor's clock has not
+                reached the end is a `MalformedAnswer`: plan again.
+            ValueError: The window is empty or too long.
+        """
+        del asset_class
+        longest = self.capabilities.bars_per_request
+        if not 0 < window.minutes <= longest:
+            raise ValueError(f"window {window} has not between 1 and {longest} minutes")
+        with self._turn:
+            parts = list(local_months(window))
+            # All are there before any is given out: what fails later costs nothing twice.
+            kept = [self._month(symbol, month, part) for month, part in parts]
+            self._watch.check_over(window)
+            bars = [one.take(part) for one, (_, part) in zip(kept, parts, strict=True)]
+        return pa.concat_tables(bars) if bars else empty_bars()
+
+    def close(self) -> None:
+        """Give back connections."""
+        self._session.close()
+
+    def _month(self, symbol: str, month: date, part: Interval) -> Kept:
+        """Return an answer about a month that holds a part, of those kept or a new one."""
+        if found := self._shelf.find(symbol, month, part):
+            return found
+        question = {
+            "function": "TIME_SERIES_INTRADAY",
+            "symbol": symbol,
+            "interval": "1min",
+            "month": f"{month:%Y-%m}",
+            "outputsize": "full",
+            "adjusted": "false",
+            "extended_hours": "true",
+            "datatype": "json",
+        }
+
+        def read(answer: Answer, now: datetime) -> pa.Table:
+            return to_bars(self.name, self._document(answer, now), symbol, month)
+
+        whole = month_in_utc(month)
+        settled = floor_minute(self._clock() - self.capabilities.settling.delays[-1])
+        bars = self._ask(question, read)
+        lasting = whole.intersection(Interval(whole.start, max(whole.start, settled)))
+        kept = Kept(bars, [lasting] if lasting else [])
+        self._shelf.put(symbol, month, kept)
+        return kept
+
+    def _listed(self) -> Sequence[Market]:
+        with self._turn:
+            if not self._list:
+                self._list = self._ask({"function": "LISTING_STATUS"}, self._read_list)
+            return self._list
+
+    def _ask(self, question: Mapping[str, str], read: Callable[[Answer, datetime], Read]) -> Read:
+        """Send one question, in its turn, and return what is read in its answer."""
+        found: list[Read] = []
+
+        def send() -> object:
+            answer = self._session.get(question)
+            self._watch.received(answer.headers)
+            now = parse_date(answer.headers.get("Date")) or self._clock()
+            self._check_status(answer, now)
+            found.append(read(answer, now))
+            return {}
+
+        with self._watch.exchanging(self.capabilities.request_weight):
+            self._watch.send(send)
+        return found[0]
+
+    def _check_status(self, answer: Answer, now: datetime) -> None:
+        what = f"status {answer.status}"
+        if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+            wait = parse_retry_after(answer.headers.get("Retry-After"), now)
+            raise RateLimited(self.name, what, retry_after=wait)
+        if answer.status in _PASSING or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise ProviderUnavailable(self.name, what)
+        if answer.status != HTTPStatus.OK:
+            raise RequestRefused(self.name, what, "check base_url in the universe")
+
+    def _document(self, answer: Answer, now: datetime) -> dict[str, Any]:
+        document = decode(self.name, answer.body)
+        if refused := refusal(self.name, document, now, self._session.hide):
+            raise refused
+        return document
+
+    def _read_list(self, answer: Answer, now: datetime) -> Sequence[Market]:
+        if answer.body.lstrip().startswith(b"{"):
+            self._document(answer, now)
+        head, *rows = csv.reader(answer.body.decode(errors="replace").splitlines()) or [[]]
+        if head != _HEAD or not rows or any(len(row) != len(_HEAD) for row in rows):
+            raise MalformedAnswer(self.name, "the list of stocks is empty, cut or another table")
+        return [
+            Market(symbol, ASSET_CLASSES[kind], symbol, "USD", active=status == "Active")
+            for symbol, _, _, kind, *_, status in rows
+            if kind in ASSET_CLASSES
+        ]
+
+
+def translate(provider: str, error: Exception) -> ProviderError:
+    """Return what an exception means for the caller; those of HTTP never come here."""
+    if isinstance(error, ProviderError):
+        return error
+    return MalformedAnswer(provider, f"the answer has an odd shape ({type(error).__name__})")
