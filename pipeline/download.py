@@ -15,6 +15,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Self
 
+from pipeline.archives import Archive
 from pipeline.asking import Asking, Patience
 from pipeline.chunks import Chunk, failure_of
 from pipeline.gaps import judge
@@ -23,7 +24,7 @@ from pipeline.listing import Listing
 from pipeline.pages import pages
 from pipeline.providers.capabilities import Capabilities
 from pipeline.providers.errors import Paused, ProviderError
-from pipeline.providers.protocol import BarProvider
+from pipeline.providers.protocol import ArchiveProvider, BarProvider
 from pipeline.store import coverage, failures, listings, refusals
 from pipeline.store.cells import Cell
 from pipeline.store.database import Database
@@ -115,6 +116,9 @@ class Downloader:
         self._provider = provider
         self._capabilities = provider.capabilities
         self._session = LedgerSession(database)
+        self._archive = (
+            Archive(self._session, provider) if isinstance(provider, ArchiveProvider) else None
+        )
         self._asking = Asking(provider, patience or Patience())
         self._now = now
 
@@ -175,6 +179,16 @@ class Downloader:
         report.seconds = time.monotonic() - started
         return report
 
+    def look(self, listings: Iterable[Listing]) -> None:
+        """Notice what has changed where the provider is an archive: it is due from then on.
+
+        Raises:
+            psycopg.Error, DatabaseError: The ledger cannot be read or written.
+        """
+        if self._archive:
+            for listing in listings:
+                self._archive.look(listing, self._now())
+
     def judge(self, listings: Iterable[Listing]) -> set[Cell]:
         """Judge the silences of listings wherever something has changed; return which months.
 
@@ -197,7 +211,12 @@ class Downloader:
         reachable = self._prepare(report)
         if reachable is None:
             return None
+        if self._archive:
+            self._archive.look_at_month(report.listing, report.month, rules.now)
         work = self._session.run(lambda c: work_of(c, report.listing.id, reachable, rules))
+        if self._archive:
+            work, failed = self._archive.cut(report.listing, reachable, work, rules.now)
+            report.failures += failed
         if self._finds_clock_behind(work.needed):
             return self._work(report, rules)
         return work

@@ -34,6 +34,8 @@ def options_of(universe: Universe, provider: str) -> ProviderOptions:
         lag=config.lag,
         asset_classes=sorted({spec.asset_class for spec in universe.listings(provider)})
         or ["crypto_spot"],
+        symbols=sorted({spec.symbol for spec in universe.listings(provider)}),
+        files=config.files,
         keys=vendor_keys(KEYS),
     )
 

@@ -30,7 +30,7 @@ class RefusedBar:
 
     Attributes:
         rule: Name of the rule that it breaks.
-        bar: The row as it was understood, column by column.
+        bar: The row as it was understood, column by column, and where it was, if that is known.
     """
 
     rule: str
@@ -82,7 +82,7 @@ def sift(bars: pa.Table) -> tuple[pa.Table, list[RefusedBar]]:
     """Part credible bars from those to refuse.
 
     Args:
-        bars: A table with `BAR_SCHEMA`, in any order.
+        bars: A table with `BAR_SCHEMA`, in any order; it may have columns of evidence beside it.
 
     Returns:
         The credible bars in order of time, and the refused rows with the first rule each one
@@ -109,12 +109,13 @@ def sift(bars: pa.Table) -> tuple[pa.Table, list[RefusedBar]]:
             cases["index"], cases["column"], cases["check"], strict=True
         ):
             broken.setdefault(index, check if column in {None, "ts"} else f"{column}_{check}")
+    known = bars.select(BAR_SCHEMA.names)
     if not broken:
-        return bars, []
+        return known, []
     rows = sorted(broken)
     keep = pa.array([index not in broken for index in range(bars.num_rows)])
     refused = bars.take(rows).to_pylist()
-    return bars.filter(keep), [
+    return known.filter(keep), [
         RefusedBar(broken[row], bar) for row, bar in zip(rows, refused, strict=True)
     ]
 

@@ -27,8 +27,10 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from pipeline import files_declaration
 from pipeline import universe_file as words
 from pipeline.calendars import ALWAYS, session_named
+from pipeline.files_declaration import FilesConfig
 from pipeline.providers.table import CAPABILITIES, CLIENTS
 from pipeline.sessions import Session
 from pipeline.settling import Settling
@@ -109,6 +111,8 @@ class ProviderConfig(words.FileModel):
         None, examples=["[1h, 1d, 7d]"]
     )
     """How long after its end an answered minute is asked again; after the last it is final."""
+    files: FilesConfig | None = None
+    """Where the files are and how they are read, for the client `files`."""
 
     @property
     def settling(self) -> Settling | None:
@@ -338,10 +342,28 @@ def _misplaced(name: str, config: Mapping[str, Any]) -> Iterator[tuple[KeyPath, 
         yield ("providers", name, "exchange"), f"is for ccxt, not for {served_by}; remove it"
     elif client == "ccxt" != served_by:
         yield ("providers", name, "client"), f"must be {served_by} for this name; correct either"
+    yield from _of_files(name, config, served_by)
     feeds = row.feeds if row else ()
     if feed is not None and feed not in feeds:
         fix = f"use {words.either(feeds)}" if feeds else "it has but one; remove it"
         yield ("providers", name, "feed"), f"is {feed!r}, which it does not have; {fix}"
+
+
+def _of_files(
+    name: str, config: Mapping[str, Any], served_by: str
+) -> Iterator[tuple[KeyPath, str]]:
+    """Find what is wrong with the files of a provider, or with a provider that should have some."""
+    path, files = ("providers", name), config.get("files")
+    if files and served_by != "files":
+        yield (*path, "files"), f"is for the client files, not for {served_by}; remove either"
+    elif served_by == "files":
+        if not files:
+            yield path, "says nothing of its files; write `files:` with path, columns and stamp"
+        for option in ("base_url", "limits", "bars_per_request"):
+            if config.get(option) is not None:
+                yield (*path, option), "means nothing to files; remove it"
+        for option, text in files_declaration.contradictions(_mapping(files)):
+            yield (*path, "files", option), text
 
 
 def _moment(value: object) -> datetime | None:
@@ -362,6 +384,8 @@ def _options(path: KeyPath) -> Mapping[str, FieldInfo]:
             model = LimitConfig
         case ("sessions", _):
             model = SessionConfig
+        case ("providers", _, "files"):
+            model = FilesConfig
         case ("instruments", _):
             model = InstrumentConfig
         case _:

@@ -115,5 +115,13 @@ class RequestRefused(PermanentError):
     """The provider understood the question and will not answer it (400, 404, 422 and the like)."""
 
 
+class MissingFile(PermanentError):
+    """No file covers these minutes, though others cover what lies before and after them."""
+
+
+class BrokenFile(PermanentError):
+    """A file cannot be read, or does not hold what was declared: nothing of it is believed."""
+
+
 class Unsupported(PermanentError):
     """The provider or its client cannot do this at all."""

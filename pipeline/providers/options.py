@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from pydantic import SecretStr
 
+from pipeline.files_declaration import FilesConfig
 from pipeline.providers.capabilities import Capabilities, RateLimit
 from pipeline.providers.errors import Unsupported
 from pipeline.providers.table import CAPABILITIES, capabilities_for
@@ -29,6 +30,8 @@ class ProviderOptions:
         settling: Replaces the row's settling delays.
         lag: Replaces the row's lag.
         asset_classes: What is listed; Binance's swaps and futures cost two requests more.
+        symbols: The symbols that are listed; empty where that is not known.
+        files: Where the files are and how they are read; None for a provider of anything else.
         keys: The vendor's keys, by the environment variable that holds each.
         timeout_seconds: How long an answer may take to begin.
     """
@@ -42,6 +45,8 @@ class ProviderOptions:
     settling: Settling | None = None
     lag: timedelta | None = None
     asset_classes: Collection[str] = ("crypto_spot",)
+    symbols: Collection[str] = ()
+    files: FilesConfig | None = None
     keys: Mapping[str, SecretStr] = field(default_factory=dict)
     timeout_seconds: float = 30.0
 

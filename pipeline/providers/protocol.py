@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Protocol
+from datetime import date, datetime, timedelta
+from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
 from pipeline.intervals import Interval
 from pipeline.providers.capabilities import Capabilities
+from pipeline.providers.errors import ProviderError
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,4 +101,72 @@ class BarProvider(Protocol):
 
     def close(self) -> None:
         """Give back connections."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """Minutes that an archive should hold and cannot give.
+
+    Attributes:
+        during: The minutes.
+        error: Why, and what to do.
+    """
+
+    during: Interval
+    error: ProviderError
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What an archive is evidence for.
+
+    Attributes:
+        pieces: What it answers, in order of time; no question may reach from one into another.
+        holes: What it lacks between its first and its last minute.
+        beyond: What lies before its first minute and after its last.
+    """
+
+    pieces: Sequence[Interval] = ()
+    holes: Sequence[Hole] = ()
+    beyond: Sequence[Interval] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MonthVersion:
+    """What an archive has of a month, without a look inside.
+
+    Attributes:
+        version: Changes when the content may have changed, or what it means.
+        held: Whether the archive has anything of it.
+    """
+
+    version: str
+    held: bool
+
+
+@runtime_checkable
+class ArchiveProvider(BarProvider, Protocol):
+    """A provider that is what it holds: it answers for that alone, and a person adds to it."""
+
+    def versions(
+        self, symbol: str, asset_class: str, months: Sequence[date]
+    ) -> Mapping[date, MonthVersion]:
+        """Return what tells, for each month by its first day, whether it may have changed.
+
+        Nothing is read for that.
+
+        Raises:
+            ProviderError: The archive cannot be looked at.
+        """
+        ...
+
+    def holdings(
+        self, symbol: str, asset_class: str, during: Interval, needed: Sequence[Interval]
+    ) -> Holdings:
+        """Return what the archive is evidence for, of a time of which some minutes are needed.
+
+        Raises:
+            ProviderError: The archive cannot be looked at.
+        """
         ...

@@ -100,6 +100,18 @@ CAPABILITIES: Final[Mapping[str, Capabilities]] = {
         keys=("ALPHAVANTAGE_API_KEY",),
         says_when_cut=True,
     ),
+    # Reading costs no request; a window is what one file answers of a month, and never more.
+    "files": Capabilities(
+        limit=RateLimit(1000, 1.0),
+        bars_per_request=31 * 24 * 60,
+        list_requests=0,
+        first_trade="unknown",
+        lag=timedelta(0),
+        settling=Settling((timedelta(hours=1),)),
+        concurrency=2,
+        client="files",
+        says_when_cut=True,
+    ),
 }
 """What is known of each provider: exchanges by ccxt's id, with the limits for keyless use, and the
 others by the name of their client."""

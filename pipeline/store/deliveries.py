@@ -213,7 +213,7 @@ def quarantine(connection: psycopg.Connection, delivery: Delivery) -> None:
 def _jsonable(bar: dict[str, Any]) -> dict[str, Any]:
     """JSON knows neither moments nor NaN and infinities: they become text."""
     return {
-        name: value if isinstance(value, int | None) else _text(value)
+        name: value if isinstance(value, int | str | None) else _text(value)
         for name, value in bar.items()
     }
 

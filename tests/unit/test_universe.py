@@ -309,11 +309,13 @@ hello
     : must be a mapping, not the text 'hello'; write its keys indented below it
 
 {client: ccx}
-    .client: is the text 'ccx' (did you mean ccxt?); use ccxt, alpaca, alpha_vantage or yahoo
+    .client: is the text 'ccx' (did you mean ccxt?); use ccxt, alpaca, alpha_vantage, files
+    or yahoo
 
 {limit: 3}
     .limit: is not an option here (did you mean limits?); use client, exchange, feed, base_url,
-    start, limits, budget, bars_per_request, lag or settle
+    start, limits, budget, bars_per_request, lag, settle
+    or files
 
 {limits: 3}
     .limits: must be a mapping, not the text '3'; write its keys indented below it

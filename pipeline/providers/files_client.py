@@ -1,0 +1,369 @@
+"""1-minute bars out of files that people own already.
+
+What belongs here: `ArchiveProvider` for files, as the sum of its parts: where files are
+(`files_finding`), what bytes and stamps mean (`files_reading`, `files_stamps`), and serving months
+of what was read (`files_unpacking`). Here is decided which minutes a file is evidence for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from itertools import groupby, pairwise
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from pipeline.bars import BAR_SCHEMA
+from pipeline.intervals import MINUTE, Interval, floor_minute
+from pipeline.providers.errors import (
+    BrokenFile,
+    MissingFile,
+    ProviderError,
+    UnknownSymbol,
+    Unsupported,
+)
+from pipeline.providers.files_finding import Finder, Source
+from pipeline.providers.files_reading import UnusableFile, check_sum
+from pipeline.providers.files_unpacking import FILE_SCHEMA, Unpacked, unpack
+from pipeline.providers.limiter import Limiter
+from pipeline.providers.options import ProviderOptions
+from pipeline.providers.protocol import FirstTrade, Holdings, Hole, Market, MonthVersion
+
+_BEGINNING = datetime(1, 1, 2, tzinfo=UTC)
+_END = datetime(9999, 12, 31, tzinfo=UTC)
+_NEVER = Interval(*[datetime(1970, 1, 1, tzinfo=UTC)] * 2)
+
+
+def open_client(name: str, options: ProviderOptions, limiter: Limiter) -> FilesProvider:
+    """Return a client for files; see `registry.open_provider`. There is no limit to keep."""
+    del limiter
+    return FilesProvider(name, options)
+
+
+@dataclass(frozen=True, slots=True)
+class FileReport:
+    """What became of one file.
+
+    Attributes:
+        name: The file.
+        rows: How many rows it has of the symbol.
+        error: Why it cannot be used; empty if it can.
+    """
+
+    name: str
+    rows: int
+    error: str = ""
+
+
+class FilesProvider:
+    """An `ArchiveProvider` for files, safe to call from many threads.
+
+    Each file is read once, into a temporary folder that `close` removes.
+
+    Args:
+        name: The provider's name in the universe.
+        options: How it is configured.
+        clock: The present, an aware UTC datetime.
+
+    Raises:
+        Unsupported: No files are declared, or a package for their address is not installed.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        options: ProviderOptions,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        if options.files is None:
+            raise Unsupported(name, "declares no files", "write `files:` in the universe")
+        self.name = name
+        self.capabilities = options.capabilities(name)
+        self.requests_sent = 0
+        self.clock_skew: timedelta | None = timedelta(0)
+        self._config = options.files
+        self._declared = hashlib.sha256(options.files.model_dump_json().encode()).hexdigest()
+        self._symbols = options.symbols
+        self._clock = clock
+        self._finder = Finder(name, options.files)
+        self._folder = tempfile.TemporaryDirectory(prefix="minuteledger-files-")
+        self._read_already: dict[Source, Unpacked | ProviderError] = {}
+        self._reading = threading.Lock()
+
+    def markets(self) -> Sequence[Market]:
+        """Return the listed symbols that have files; of others nothing is known."""
+        return [
+            Market(symbol, "", symbol, "", active=None)
+            for symbol in self._symbols
+            if self._finder.sources(symbol)
+        ]
+
+    def find_market(self, symbol: str, asset_class: str) -> Market:
+        """Return the market of a symbol.
+
+        Raises:
+            UnknownSymbol: There is no file for it.
+        """
+        self._sources(symbol)
+        return Market(symbol, asset_class, symbol, "", active=None)
+
+    def first_trade(self, symbol: str, asset_class: str) -> FirstTrade | None:
+        """Return the first minute in the files of a symbol; None if the first file is broken.
+
+        Raises:
+            UnknownSymbol: There is no file for it, or no row in any.
+            BrokenFile: A file without a period in its name is broken: it may hold the first row.
+        """
+        del asset_class
+        sources = self._sources(symbol)
+        for _, together in groupby(sources, key=lambda one: one.period):
+            try:
+                read = [self._read(one) for one in together]
+            except BrokenFile:
+                if not self._config.by_period:
+                    raise
+                return None
+            firsts = [
+                (one.held[key].first, str(one.source))
+                for one in read
+                if (key := self._key(symbol)) in one.held
+            ]
+            if firsts:
+                first, file = min(firsts)
+                return FirstTrade(floor_minute(first), f"first row of the files, in {file}")
+        raise UnknownSymbol(
+            self.name, f"no file has a row of {symbol!r}", "correct the listing's symbol"
+        )
+
+    def versions(
+        self, symbol: str, asset_class: str, months: Sequence[date]
+    ) -> Mapping[date, MonthVersion]:
+        """Return a hash of the files that hold each month, of their place, and of `files:`."""
+        del asset_class
+        sources = self._finder.sources(symbol)
+        files: dict[date, list[str]] = {month: [] for month in months}
+        for source in sources:
+            touched = months if source.period is None else _months(source.period)
+            for month in touched:
+                if month in files:
+                    files[month].append(source.version)
+        periods = [one.period for one in sources if one.period]
+        return {
+            month: MonthVersion(self._hash(*versions, _place(month, periods)), bool(versions))
+            for month, versions in files.items()
+        }
+
+    def holdings(
+        self, symbol: str, asset_class: str, during: Interval, needed: Sequence[Interval]
+    ) -> Holdings:
+        """Return what the files are evidence for; those that hold needed minutes are read.
+
+        Raises:
+            UnknownSymbol: There is no file for it.
+        """
+        del asset_class
+        sources = self._sources(symbol)
+        if self._config.by_period:
+            return self._by_period(symbol, sources, during, needed)
+        try:
+            read = [self._read(one) for one in sources]
+        except BrokenFile as error:
+            return Holdings(holes=[Hole(during, error)])
+        held = [one.held[key] for one in read if (key := self._key(symbol)) in one.held]
+        if not held:
+            return Holdings(beyond=[during])
+        span = Interval(
+            floor_minute(min(one.first for one in held)),
+            floor_minute(max(one.last for one in held)) + MINUTE,
+        )
+        return Holdings(_common([span], during), beyond=_common(_around(span), during))
+
+    def fetch_bars(self, symbol: str, asset_class: str, window: Interval) -> pa.Table:
+        """Return the bars of a window that lies in one piece of the holdings.
+
+        Returns:
+            A table with `FILE_SCHEMA`. A row that several files have alike is there once.
+
+        Raises:
+            ProviderError: A file that holds minutes of it cannot be read.
+        """
+        del asset_class
+        self.requests_sent += 1
+        sources = [
+            one
+            for one in self._sources(symbol)
+            if one.period is None or one.period.intersection(window)
+        ]
+        found = [self._read(one).load(self._key(symbol), window) for one in sources]
+        return _without_repetition([one for one in found if one.num_rows])
+
+    def files(self, symbol: str) -> list[FileReport]:
+        """Read every file of a symbol and return what became of each.
+
+        Raises:
+            UnknownSymbol: There is no file for it.
+        """
+        reports = []
+        for source in self._sources(symbol):
+            try:
+                held = self._read(source).held.get(self._key(symbol))
+                reports.append(FileReport(str(source), held.rows if held else 0))
+            except BrokenFile as error:
+                reports.append(FileReport(str(source), 0, str(error)))
+        return reports
+
+    def close(self) -> None:
+        """Remove what was unpacked."""
+        self._folder.cleanup()
+
+    def _key(self, symbol: str) -> str:
+        return symbol if "symbol" in self._config.names else ""
+
+    def _sources(self, symbol: str) -> list[Source]:
+        if found := self._finder.sources(symbol):
+            return found
+        raise UnknownSymbol(
+            self.name,
+            f"there is no file for {symbol!r}: looked for {self._finder.pattern(symbol)}",
+            "correct `path:` or the listing's symbol, or put the files there",
+        )
+
+    def _read(self, source: Source) -> Unpacked:
+        """Return a file as it was read, the first time or now.
+
+        Raises:
+            BrokenFile: It cannot be read, or does not hold what was declared.
+            ProviderUnavailable: It cannot be reached; the next call asks again.
+        """
+        with self._reading:
+            read = self._read_already.get(source)
+            if read is None:
+                try:
+                    read = self._unpack(source)
+                except UnusableFile as error:
+                    read = BrokenFile(self.name, f"{source}: {error}", error.fix)
+                self._read_already[source] = read
+        if isinstance(read, ProviderError):
+            raise read
+        return read
+
+    def _unpack(self, source: Source) -> Unpacked:
+        number = len(self._read_already)
+        folder = Path(self._folder.name) / str(number)
+        with self._finder.local_copy(source, folder.with_suffix(".copy")) as file:
+            for published in self._finder.checksums(source):
+                check_sum(file, published)
+            return unpack(
+                source, file, folder, self._config, symbols=self._symbols, now=self._clock()
+            )
+
+    def _by_period(
+        self,
+        symbol: str,
+        sources: Sequence[Source],
+        during: Interval,
+        needed: Sequence[Interval],
+    ) -> Holdings:
+        periods = {
+            period: list(together)
+            for period, together in groupby(sources, key=lambda one: one.period or _NEVER)
+        }
+        last = max(periods)
+        pieces: list[Interval] = []
+        holes = [
+            Hole(lack, self._missing(symbol, lack))
+            for before, after in pairwise(periods)
+            for lack in _common([Interval(before.end, after.start)], during)
+        ]
+        span = Interval(min(periods).start, last.end)
+        for period in _touching(periods, needed):
+            try:
+                answered = self._answered(period, periods[period])
+            except BrokenFile as error:
+                holes += [Hole(one, error) for one in _common([period], during)]
+                continue
+            pieces += _common([answered], during)
+            unwritten = Interval(answered.end, period.end)
+            if period == last:
+                span = Interval(span.start, answered.end)
+            elif unwritten.minutes:
+                lack = self._unwritten(periods[period][0], unwritten)
+                holes += [Hole(one, lack) for one in _common([unwritten], during)]
+        return Holdings(pieces, holes, _common(_around(span), during))
+
+    def _answered(self, period: Interval, sources: Sequence[Source]) -> Interval:
+        """Return what of a period its files answer: all of it, if they were written after it.
+
+        Raises:
+            BrokenFile: One of them cannot be used.
+        """
+        read = [self._read(one) for one in sources]
+        written = [one.modified for one in sources if one.modified]
+        if not written or max(written) >= period.end:
+            return period
+        ends = [floor_minute(one.last) + MINUTE for one in read if one.last]
+        return Interval(period.start, max([period.start, *ends]))
+
+    def _missing(self, symbol: str, lack: Interval) -> MissingFile:
+        names = dict.fromkeys(
+            self._finder.pattern(symbol, when) for when in (lack.start, lack.end - MINUTE)
+        )
+        return MissingFile(
+            self.name,
+            f"no file holds {lack}, though others hold what is before and after: looked for "
+            + " to ".join(names),
+            "put what is missing there and run `minuteledger import`",
+        )
+
+    def _unwritten(self, source: Source, lack: Interval) -> MissingFile:
+        return MissingFile(
+            self.name,
+            f"{source} was written before its period ended, and holds nothing of {lack}",
+            "get the file again",
+        )
+
+    def _hash(self, *parts: str) -> str:
+        return hashlib.sha256(" ".join([self._declared, *parts]).encode()).hexdigest()
+
+
+def _months(during: Interval) -> list[date]:
+    return [piece.start.date().replace(day=1) for piece in during.months()]
+
+
+def _place(month: date, periods: Sequence[Interval]) -> str:
+    """Say where a month lies: one that comes to lie between others is missing from then on."""
+    whole = Interval.month(month)
+    before = any(one.start < whole.start for one in periods)
+    after = any(one.end > whole.end for one in periods)
+    return f"{before} {after}"
+
+
+def _common(pieces: Iterable[Interval], during: Interval) -> list[Interval]:
+    """Return what of some pieces lies in a time."""
+    return [one for piece in pieces if (one := piece.intersection(during))]
+
+
+def _touching(periods: Iterable[Interval], needed: Sequence[Interval]) -> list[Interval]:
+    return [one for one in periods if any(map(one.intersection, needed))]
+
+
+def _around(span: Interval) -> list[Interval]:
+    """Return all the time before and after a span."""
+    return [Interval(_BEGINNING, span.start), Interval(span.end, _END)]
+
+
+def _without_repetition(found: Sequence[pa.Table]) -> pa.Table:
+    """Put the rows of several files together; what a second file repeats exactly is left out."""
+    table = pa.concat_tables([FILE_SCHEMA.empty_table(), *found])
+    if len(found) <= 1:
+        return table
+    frame: pd.DataFrame = table.to_pandas()
+    first = frame.groupby(BAR_SCHEMA.names, dropna=False, sort=False)["file"].transform("first")
+    return table.filter(pa.array(first == frame["file"]))

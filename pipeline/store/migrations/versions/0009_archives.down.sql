@@ -1,0 +1,3 @@
+-- What the files of archives were when they were last looked at. (undone)
+
+DROP TABLE ledger.archive_version;
