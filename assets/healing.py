@@ -20,6 +20,7 @@ from pipeline.providers.errors import ProviderError
 from pipeline.store.cells import Cell
 from pipeline.store.database import Database
 from pipeline.store.limits import budget_left
+from pipeline.store.listings import listings
 from pipeline.store.session import LedgerSession
 from pipeline.universe import Universe
 from resources.downloads import DownloadsResource
@@ -75,6 +76,7 @@ def _heal(
 ) -> Healing:
     capabilities = downloader.capabilities
     with LedgerSession(database) as session:
+        downloader.look(session.run(lambda c: listings(c, provider)))
         tasks = session.run(lambda c: find_tasks(c, provider, capabilities, datetime.now(UTC)))
         left = session.run(lambda c: budget_left(c, provider, capabilities.budget))
     due = sum(task.requests for task in tasks)

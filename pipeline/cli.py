@@ -19,6 +19,7 @@ from pipeline.commands.doctor import doctor
 from pipeline.commands.errors import explain
 from pipeline.commands.gaps import gaps
 from pipeline.commands.heal import heal
+from pipeline.commands.importing import import_files
 from pipeline.commands.init import init
 from pipeline.commands.migrate import migrate
 from pipeline.commands.output import warn
@@ -38,6 +39,7 @@ app = typer.Typer(
 )
 for _command in (init, up, demo, migrate, status, gaps, bars, plan, backfill, heal, doctor):
     app.command()(_command)
+app.command("import")(import_files)
 app.add_typer(revisions.app, name="revisions")
 app.add_typer(db.app, name="db")
 

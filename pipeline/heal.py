@@ -96,6 +96,34 @@ def find_tasks(
     return sorted(tasks, key=lambda task: (task.requests, task.month, task.listing.key))
 
 
+def find_due(
+    connection: psycopg.Connection,
+    provider: str,
+    capabilities: Capabilities,
+    now: datetime,
+    keys: Collection[str],
+) -> set[Cell]:
+    """Return the cells of some listings in which anything is to be asked, also what was given up.
+
+    Args:
+        connection: An open connection.
+        provider: The provider's name in the universe.
+        capabilities: How it behaves.
+        now: The present, UTC.
+        keys: Keys of the listings to look at.
+    """
+    known = {listing.id: listing.key for listing in listings(connection, provider, keys)}
+    work = find_work(
+        connection,
+        provider,
+        Rules(now, capabilities.settling),
+        final=floor_minute(now - capabilities.lag),
+        reach=capabilities.edge_of_history(now),
+        listings=keys,
+    )
+    return {Cell(known[one.listing_id], one.month) for one in work}
+
+
 def default_budget(capabilities: Capabilities, left: int | None = None) -> int:
     """Return how many requests for bars the provider's limits admit in `BUDGET_TIME`.
 

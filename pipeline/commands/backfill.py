@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.commands.archives import look_at_archives
 from pipeline.commands.forecast import Forecast
 from pipeline.commands.output import CommandError, say, warn
 from pipeline.commands.progress import Stage, shown
@@ -60,6 +61,15 @@ def backfill(
     selection = Selection(provider, listing, *months(first, last), everything)
     settings = load_settings()
     check_names(load_universe(settings.universe_path), provider, listing)
+    download(settings, selection, wait=wait)
+
+
+def download(settings: Settings, selection: Selection, *, wait: bool) -> None:
+    """Download what is selected through Dagster, and tell how it went.
+
+    Raises:
+        typer.Exit: Something was not completed, or it was interrupted.
+    """
     try:
         with _launched(settings, selection, wait=wait) as (api, launched, between):
             if not launched.waves:
@@ -149,10 +159,12 @@ def launch(settings: Settings, api: DagsterApi, selection: Selection) -> Launch:
     from pipeline.orchestration import backfills
     from pipeline.universe import load_universe
 
+    universe = load_universe(settings.universe_path)
     with connect(settings) as connection:
-        waves = backfills.plan(connection, api, selection)
+        due = look_at_archives(settings, universe, selection)
+        waves = backfills.plan(connection, api, selection, due)
         cells = backfills.cells_of(waves)
-        forecast = Forecast.of(connection, load_universe(settings.universe_path), cells)
+        forecast = Forecast.of(connection, universe, cells)
     forecast.tell()
     backfills.launch(api, waves)
     for wave in waves:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pipeline.commands.archives import look_at_listings
 from pipeline.commands.output import JsonOption, print_json, print_table, say, warn
 from pipeline.commands.progress import Stage, shown
 from pipeline.commands.selecting import check_names
@@ -164,6 +165,8 @@ def _heal_one(
 
     capabilities = client.capabilities
     now, keys = datetime.now(UTC), scope.keys(client.name)
+    if not dry:
+        look_at_listings(connection, scope.settings, client, keys)
     tasks = domain.find_tasks(connection, client.name, capabilities, now, keys)
     left = budget_left(connection, client.name, capabilities.budget)
     budget = requests or domain.default_budget(capabilities, left)

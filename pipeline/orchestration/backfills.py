@@ -7,7 +7,7 @@ when minutes of it are open, or when no run ever finished it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -110,8 +110,20 @@ def assets_of(api: DagsterApi, provider: str) -> list[Asset]:
     ]
 
 
-def plan(connection: psycopg.Connection, api: DagsterApi, selection: Selection) -> list[Wave]:
-    """Return the waves that it takes to get everything selected."""
+def plan(
+    connection: psycopg.Connection,
+    api: DagsterApi,
+    selection: Selection,
+    due: Mapping[str, Collection[Cell]] | None = None,
+) -> list[Wave]:
+    """Return the waves that it takes to get everything selected.
+
+    Args:
+        connection: An open connection.
+        api: Where they are to be launched.
+        selection: What to ask for.
+        due: Cells of providers in which something is to be asked again, though none is open.
+    """
     rows = coverage(
         connection, selection.provider, [selection.listing] if selection.listing else None
     )
@@ -120,7 +132,8 @@ def plan(connection: psycopg.Connection, api: DagsterApi, selection: Selection) 
     for provider in sorted({row.provider for row in rows}):
         assets = assets_of(api, provider)
         mine = [row for row in rows if row.provider == provider]
-        cells = _open_cells(api, assets, mine, everything=selection.everything)
+        again = {cell_key(cell.listing, cell.month) for cell in (due or {}).get(provider, ())}
+        cells = _open_cells(api, assets, mine, again, everything=selection.everything)
         keys = [asset.key for asset in assets]
         waves += [
             Wave(provider, keys, cells[start : start + WAVE])
@@ -130,7 +143,12 @@ def plan(connection: psycopg.Connection, api: DagsterApi, selection: Selection) 
 
 
 def _open_cells(
-    api: DagsterApi, assets: Sequence[Asset], rows: Iterable[CoverageRow], *, everything: bool
+    api: DagsterApi,
+    assets: Sequence[Asset],
+    rows: Iterable[CoverageRow],
+    again: Collection[str],
+    *,
+    everything: bool,
 ) -> list[str]:
     existing = api.partition_keys(assets[0])
     rows = [
@@ -141,7 +159,9 @@ def _open_cells(
     keys = {cell_key(row.listing, row.month): row for row in rows}
     unseen = set(_missing(api, [asset.key for asset in assets], list(keys), since=0.0))
     return [
-        key for key, row in keys.items() if everything or row.pending or row.failed or key in unseen
+        key
+        for key, row in keys.items()
+        if everything or row.pending or row.failed or key in again or key in unseen
     ]
 
 

@@ -58,6 +58,8 @@ class Capabilities:
         feed_lags: The lag of a feed, where it is another.
         says_when_cut: Whether an answer that does not hold all of its window says so. If not, a
             silence at its edge is asked again by itself.
+        archive: Whether it is what it holds, and somebody adds to it: its client is an
+            `ArchiveProvider`.
     """
 
     limit: RateLimit
@@ -81,6 +83,7 @@ class Capabilities:
     feeds: tuple[str, ...] = ()
     feed_lags: Mapping[str, timedelta] = field(default_factory=dict)
     says_when_cut: bool = False
+    archive: bool = False
 
     def edge_of_history(self, now: datetime) -> datetime | None:
         """Return the first minute that can still be asked for, UTC; None when all of them can."""

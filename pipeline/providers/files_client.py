@@ -30,7 +30,7 @@ from pipeline.providers.errors import (
 )
 from pipeline.providers.files_finding import Finder, Source
 from pipeline.providers.files_reading import UnusableFile, check_sum
-from pipeline.providers.files_unpacking import FILE_SCHEMA, Unpacked, unpack
+from pipeline.providers.files_unpacking import FILE_SCHEMA, Held, Unpacked, unpack
 from pipeline.providers.limiter import Limiter
 from pipeline.providers.options import ProviderOptions
 from pipeline.providers.protocol import FirstTrade, Holdings, Hole, Market, MonthVersion
@@ -52,12 +52,12 @@ class FileReport:
 
     Attributes:
         name: The file.
-        rows: How many rows it has of the symbol.
+        held: What it holds of the symbol; None for nothing.
         error: Why it cannot be used; empty if it can.
     """
 
     name: str
-    rows: int
+    held: Held | None
     error: str = ""
 
 
@@ -214,9 +214,9 @@ class FilesProvider:
         for source in self._sources(symbol):
             try:
                 held = self._read(source).held.get(self._key(symbol))
-                reports.append(FileReport(str(source), held.rows if held else 0))
+                reports.append(FileReport(str(source), held))
             except BrokenFile as error:
-                reports.append(FileReport(str(source), 0, str(error)))
+                reports.append(FileReport(str(source), None, str(error)))
         return reports
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ file may be larger than memory, and a month of it is asked for again and again.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -38,7 +39,8 @@ FILE_SCHEMA: Final = pa.schema(
 _ROWS: Final = pa.schema([*BAR_SCHEMA, FILE_SCHEMA.field("line")])
 _PARTS: Final = pa.schema([("symbol", pa.int32()), ("month", pa.int32())])
 _KEPT: Final = pa.schema([*_ROWS, *_PARTS])
-_MOST_PARTS: Final = 1_000_000
+_MOST_OPEN: Final = 200
+_PACKED: Final = pa.ipc.IpcWriteOptions(compression="lz4")
 _TOMORROW: Final = timedelta(days=1)
 _ANY_SYMBOL: Final = ""
 
@@ -116,15 +118,46 @@ def unpack(
         UnusableFile: It cannot be read, or does not hold what was declared.
     """
     unpacking = _Unpacking(source, config, frozenset(symbols), now)
-    ds.write_dataset(
-        pa.RecordBatchReader.from_batches(_KEPT, unpacking.rows(file)),
-        folder,
-        format="ipc",
-        partitioning=ds.partitioning(_PARTS),
-        max_partitions=_MOST_PARTS,
-        use_threads=False,
-    )
+    with closing(_Parts(folder)) as parts:
+        for rows in unpacking.rows(file):
+            parts.write(rows)
     return Unpacked(source, folder, unpacking.held, unpacking.last)
+
+
+class _Parts:
+    """Writes rows to a folder by number of the symbol and month, in the memory of one batch."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._open: dict[tuple[int, int], pa.RecordBatchWriter] = {}
+        self._written = 0
+
+    def write(self, rows: pa.RecordBatch) -> None:
+        """Write a batch, with the columns of `_KEPT`."""
+        symbols, months = (rows[name].to_numpy() for name in _PARTS.names)
+        order = np.lexsort((months, symbols))
+        steps = np.flatnonzero(np.diff(symbols[order]) | np.diff(months[order])) + 1
+        bare = rows.select(_ROWS.names)
+        for places in np.split(order, steps):
+            if len(places):
+                part = (int(symbols[places[0]]), int(months[places[0]]))
+                self._writer(part).write_batch(bare.take(pa.array(places)))
+
+    def close(self) -> None:
+        """End all files."""
+        for writer in self._open.values():
+            writer.close()
+        self._open.clear()
+
+    def _writer(self, part: tuple[int, int]) -> pa.RecordBatchWriter:
+        if part not in self._open:
+            if len(self._open) >= _MOST_OPEN:
+                self.close()
+            file = self._folder / str(part[0]) / str(part[1]) / f"{self._written}.arrow"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            self._open[part] = pa.ipc.new_file(file, _ROWS, options=_PACKED)
+            self._written += 1
+        return self._open[part]
 
 
 class _Unpacking:

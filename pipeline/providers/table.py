@@ -111,6 +111,7 @@ CAPABILITIES: Final[Mapping[str, Capabilities]] = {
         concurrency=2,
         client="files",
         says_when_cut=True,
+        archive=True,
     ),
 }
 """What is known of each provider: exchanges by ccxt's id, with the limits for keyless use, and the

@@ -14,10 +14,12 @@ import pytest
 from pipeline.asking import Patience
 from pipeline.download import Downloader, MonthReport
 from pipeline.files_declaration import FilesConfig
+from pipeline.heal import find_due
 from pipeline.intervals import Interval
 from pipeline.listing import Listing
 from pipeline.providers.files_client import FilesProvider
 from pipeline.providers.options import ProviderOptions
+from pipeline.providers.table import CAPABILITIES
 from pipeline.store.coverage import CoverageRow, coverage
 from pipeline.store.database import Database
 from pipeline.store.listings import listings, sync_universe
@@ -68,7 +70,7 @@ class Home:
     start: str = "2024-01-01"
     end: str | None = None
     now: datetime = NOW
-    listed: dict[str, Listing] = field(default_factory=dict)
+    reports: list[MonthReport] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         with self.database.connect() as connection:
@@ -103,6 +105,21 @@ class Home:
                 reports.append(loader.download(listing, first, only_due=only_due))
             return reports
 
+    def look(self, symbol: str = "SPY") -> None:
+        """Notice what has changed in the files."""
+        with (
+            closing(opened(self.files, self.symbols, self.now)) as provider,
+            Downloader(self.database, provider, now=lambda: self.now) as loader,
+        ):
+            loader.look([self.listing(symbol)])
+
+    def due(self, symbol: str = "SPY") -> set[str]:
+        """Return the months in which something is to be asked."""
+        capabilities = CAPABILITIES["files"]
+        with self.database.connect() as connection:
+            found = find_due(connection, NAME, capabilities, self.now, [symbol])
+        return {f"{cell.month:%Y-%m}" for cell in found}
+
     def listing(self, symbol: str = "SPY") -> Listing:
         with self.database.connect() as connection:
             return listings(connection, NAME, [symbol])[0]
@@ -111,7 +128,7 @@ class Home:
         with self.database.connect() as connection:
             return connection.execute(statement.encode(), values).fetchall()
 
-    def stored(self, symbol: str = "SPY") -> dict[datetime, tuple[float | None, ...]]:
+    def stored(self, symbol: str = "SPY") -> dict[datetime, tuple[float, ...]]:
         rows = self.query(
             """
             SELECT b.ts, b.open, b.high, b.low, b.close, b.volume FROM ledger.bars_1m b

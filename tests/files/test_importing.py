@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from datetime import timedelta
+from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from pipeline.intervals import Interval
+from pipeline.providers import files_unpacking
+from pipeline.providers.files_finding import Source
+from pipeline.providers.files_unpacking import Unpacked
 from pipeline.store.database import Database
-from tests.files.conftest import Home, declared, lines, minutes
+from tests.files.conftest import Home, declared, lines, minutes, opened
 from tests.making import at, span
 
 
@@ -220,3 +229,145 @@ def test_one_file_may_hold_all_symbols(database: Database, folder: Path) -> None
     assert {bar[0] for bar in home.stored("QQQ").values()} == {300.0}
     assert len(home.stored("QQQ")) == 10
     assert {bar[4] for bar in home.stored("QQQ").values()} == {None}
+
+
+def test_what_is_older_than_the_first_row_so_far_is_noticed_by_a_look(
+    database: Database, folder: Path
+) -> None:
+    (folder / "SPY-2024-03.csv").write_text(lines(minutes("2024-03-10 10:00", 3)))
+    home = Home(database, declared(folder / "{symbol}-{year}-{month}.csv"))
+    home.download("2024-03")
+    (folder / "SPY-2024-01.csv").write_text(lines(minutes("2024-01-10 10:00", 3)))
+    home.look()
+    assert home.listing().first_trade == at("2024-01-10T10:00")
+    (january, february) = home.download("2024-01", "2024-02")
+    assert (january.complete, january.inserted) == (True, 3)
+    # February lies between them now.
+    assert "SPY-2024-02.csv" in february.explain()
+
+
+def test_a_month_that_was_beyond_the_files_is_asked_for_once_they_reach_it(
+    database: Database, folder: Path
+) -> None:
+    (folder / "SPY-2024-03.csv").write_text(lines(minutes("2024-03-10 10:00", 3)))
+    home = Home(database, declared(folder / "{symbol}-{year}-{month}.csv"))
+    home.download("2024-03", "2024-04", "2024-05")
+    assert [home.coverage(f"2024-0{month}").unavailable for month in (4, 5)] == [43_200, 44_640]
+    (folder / "SPY-2024-05.csv").write_text(lines(minutes("2024-05-10 10:00", 3)))
+    home.look()
+    assert home.due() >= {"2024-04", "2024-05"}
+    (april, may) = home.download("2024-04", "2024-05")
+    assert "SPY-2024-04.csv" in april.explain()
+    assert home.coverage("2024-04").failed == 43_200
+    assert (may.complete, may.inserted) == (True, 3)
+
+
+def test_after_a_look_only_what_changed_is_due(database: Database, folder: Path) -> None:
+    for month in ("01", "02", "03"):
+        (folder / f"SPY-2024-{month}.csv").write_text(lines(minutes(f"2024-{month}-10 10:00", 3)))
+    home = Home(database, declared(folder / "{symbol}-{year}-{month}.csv"), end="2024-04-01")
+    home.look()
+    assert home.due() == {"2024-01", "2024-02", "2024-03"}
+    home.download("2024-01", "2024-02", "2024-03")
+    home.look()
+    assert home.due() == set()
+    (folder / "SPY-2024-02.csv").write_text(lines(minutes("2024-02-10 10:00", 4)))
+    home.look()
+    assert home.due() == {"2024-02"}
+    home.download("2024-02")
+    assert home.due() == set()
+
+
+def test_files_that_are_gone_altogether_leave_what_was_answered_as_it_was(
+    database: Database, folder: Path
+) -> None:
+    for month in ("01", "02"):
+        (folder / f"SPY-2024-{month}.csv").write_text(lines(minutes(f"2024-{month}-10 10:00", 3)))
+    home = Home(database, declared(folder / "{symbol}-{year}-{month}.csv"), end="2024-03-01")
+    home.download("2024-01", "2024-02")
+    before = home.stored()
+    for file in folder.iterdir():
+        file.unlink()
+    home.look()
+    assert home.due() == set()
+    assert all(report.complete for report in home.download("2024-01", "2024-02"))
+    assert home.stored() == before
+
+
+def test_a_day_that_is_taken_away_is_missed_and_its_bars_stay(
+    database: Database, folder: Path
+) -> None:
+    for day in ("04", "05", "06"):
+        (folder / f"SPY_202403{day}.csv").write_text(lines(minutes(f"2024-03-{day} 10:00", 3)))
+    home = Home(database, declared(folder / "{symbol}_{year}{month}{day}.csv"), end="2024-03-07")
+    home.download("2024-03")
+    (folder / "SPY_20240305.csv").unlink()
+    (report,) = home.download("2024-03")
+    assert "SPY_20240305.csv" in report.explain()
+    assert len(home.stored()) == 9
+    assert home.coverage("2024-03").adds_up
+
+
+def test_a_broken_file_without_a_period_keeps_its_whole_listing_open(
+    database: Database, folder: Path
+) -> None:
+    (folder / "SPY_1.csv").write_text(lines(minutes("2024-03-01 10:00", 30)))
+    broken = folder / "SPY_2.csv"
+    broken.write_text("<html>")
+    home = Home(database, declared(folder / "{symbol}_*.csv"))
+    (report,) = home.download("2024-03")
+    # What it covers nobody knows: the silence of the other may be its share.
+    assert not report.complete
+    assert home.answered("2024-03") == []
+    assert "SPY_2.csv" in report.explain()
+    broken.write_text(lines(minutes("2024-03-02 10:00", 30)))
+    (report,) = home.download("2024-03", only_due=True)
+    assert report.complete
+    assert len(home.stored()) == 60
+
+
+def test_a_file_is_read_once_whatever_is_asked_of_it(
+    database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    original = files_unpacking.unpack
+
+    def counted(source: Source, *arguments: Any, **options: Any) -> Unpacked:
+        read.append(source.path)
+        return original(source, *arguments, **options)
+
+    monkeypatch.setattr("pipeline.providers.files_client.unpack", counted)
+    stamps = [f"2024-{month:02}-10 10:00" for month in range(1, 13)]
+    (folder / "SPY.csv").write_text(lines(stamps))
+    home = Home(database, declared(folder / "{symbol}.csv"))
+    home.download(*[f"2024-{month:02}" for month in range(1, 13)])
+    assert len(home.stored()) == 12
+    assert read == [str(folder / "SPY.csv")]
+    # And not at all when nothing has changed.
+    home.download(*[f"2024-{month:02}" for month in range(1, 13)])
+    assert len(read) == 1
+
+
+@given(
+    days=st.sets(st.integers(1, 31), min_size=1),
+    needed=st.lists(st.integers(0, 31 * 24 * 60 - 1), min_size=2, max_size=8, unique=True),
+)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_needed_minute_is_answered_lacking_or_beyond(
+    folder: Path, days: set[int], needed: list[int]
+) -> None:
+    for file in folder.iterdir():
+        file.unlink()
+    for day in days:
+        text = "x" if day % 5 == 0 else lines([f"2024-03-{day:02} 10:00"])
+        (folder / f"SPY_202403{day:02}.csv").write_text(text)
+    month = span("2024-03-01", "2024-04-01")
+    bounds = [month.start + timedelta(minutes=n) for n in sorted(needed)]
+    pieces = [Interval(a, b) for a, b in zip(bounds[::2], bounds[1::2], strict=False)]
+    with closing(opened(declared(folder / "{symbol}_{year}{month}{day}.csv"))) as provider:
+        held = provider.holdings("SPY", "etf", month, pieces)
+    told = [*held.pieces, *(hole.during for hole in held.holes), *held.beyond]
+    for piece in pieces:
+        parts = [both for one in told if (both := one.intersection(piece))]
+        assert sum(one.minutes for one in parts) == piece.minutes
+        assert all(not one.intersection(other) for one, other in combinations(sorted(parts), 2))
