@@ -67,7 +67,7 @@ class Archive:
     def cut(
         self, listing: Listing, wanted: Interval, work: Work, now: datetime
     ) -> tuple[Work, tuple[Failure, ...]]:
-        """Cut what is to be asked down to what the archive answers.
+        """Turn what is needed into what the archive answers, all of it, if anything is needed.
 
         What lies before its first and after its last minute is noted as unavailable, and what it
         lacks between them as failed, until something of the month changes.
@@ -79,7 +79,7 @@ class Archive:
         if not work.needed:
             return work, ()
         try:
-            held = self._provider.holdings(listing.symbol, listing.asset_class, wanted, work.needed)
+            held = self._provider.holdings(listing.symbol, listing.asset_class, wanted)
         except ProviderError as error:
             held = Holdings(holes=[Hole(wanted, error)])
         for beyond in held.beyond:
@@ -92,8 +92,10 @@ class Archive:
             for piece in _common(work.needed, [hole.during])
         )
         self._session.run(lambda c: _record(c, listing.id, failed, now))
-        needed, askable = (_common(pieces, held.pieces) for pieces in (work.needed, work.askable))
-        return replace(work, needed=needed, askable=askable), failed
+        # What lies beside needed minutes costs nothing, and no row is left behind because nobody
+        # expected it: trades at night, or on a day on which the market should be closed.
+        pieces = held.pieces if _common(work.needed, held.pieces) else ()
+        return replace(work, needed=pieces, askable=pieces), failed
 
 
 def _record(

@@ -16,11 +16,13 @@ import psycopg
 import pyarrow as pa
 
 from pipeline.bars import BAR_SCHEMA
+from pipeline.calendars import open_months
 from pipeline.intervals import MINUTE, Interval, floor_minute
 from pipeline.providers.errors import ProviderError
 from pipeline.providers.files_client import FileReport, FilesProvider
 from pipeline.providers.protocol import Holdings
 from pipeline.quality import sift
+from pipeline.sessions import Session
 from pipeline.universe import ListingSpec
 
 _STORED = """
@@ -49,7 +51,7 @@ class Rehearsal:
         equal: Minutes that are stored alike.
         different: Minutes that are stored otherwise.
         vanished: Stored minutes that the files answer, and have no bar for.
-        uncovered: Minutes of the listing's life so far, from the first row on, that no file covers.
+        uncovered: Expected minutes of the listing's life, from the first row on, in no file.
         lacks: Why some of them are not, though files cover what is before and after.
     """
 
@@ -80,6 +82,7 @@ def rehearse(
     connection: psycopg.Connection | None,
     provider: FilesProvider,
     spec: ListingSpec,
+    session: Session,
     now: datetime,
 ) -> Rehearsal:
     """Read the files of a listing and compare them with what is stored.
@@ -88,6 +91,7 @@ def rehearse(
         connection: The ledger; None where there is none yet.
         provider: The files.
         spec: The listing.
+        session: When its market is open.
         now: The present, UTC.
     """
     told = Rehearsal(spec.key)
@@ -100,19 +104,21 @@ def rehearse(
     end = min(now, spec.end or now)
     if told.first is None or told.last is None:
         return told
-    life = Interval(max(spec.start, floor_minute(told.first)), floor_minute(max(end, spec.start)))
+    start = max(spec.start, floor_minute(told.first))
+    life = Interval(start, max(start, floor_minute(end)))
+    expected = _expected(session, life)
     fetched = 0
     for month in Interval(floor_minute(told.first), floor_minute(told.last) + MINUTE).months():
         whole = Interval.month(month.start.date())
-        held = provider.holdings(spec.symbol, spec.asset_class, whole, [whole])
+        held = provider.holdings(spec.symbol, spec.asset_class, whole)
         bars = _fetch(provider, spec, held)
         fetched += bars.num_rows
         told.months += bars.num_rows > 0
         _judge(told, bars, life, _stored(connection, provider.name, spec.key, held.pieces))
-        told.uncovered -= sum(_minutes(piece, life) for piece in held.pieces)
-        told.lacks += [f"{h.error}" for h in held.holes if h.during.intersection(life)]
+        told.uncovered -= sum(_minutes(piece, expected) for piece in held.pieces)
+        told.lacks += [str(hole.error) for hole in held.holes if _minutes(hole.during, expected)]
     told.duplicates += told.rows - fetched
-    told.uncovered += life.minutes
+    told.uncovered += sum(piece.minutes for piece in expected)
     told.lacks = list(dict.fromkeys(told.lacks))
     return told
 
@@ -162,6 +168,15 @@ def _stored(
     }
 
 
-def _minutes(piece: Interval, life: Interval) -> int:
-    both = piece.intersection(life)
-    return both.minutes if both else 0
+def _expected(session: Session, life: Interval) -> list[Interval]:
+    """Return the minutes that are expected to have bars."""
+    if not life.minutes:
+        return []
+    months = open_months(session, life.start.date(), life.end.date())
+    pieces = (piece.intersection(life) for month in months for piece in month.open)
+    return [piece for piece in pieces if piece]
+
+
+def _minutes(piece: Interval, expected: Iterable[Interval]) -> int:
+    """Return how many expected minutes a piece holds."""
+    return sum(both.minutes for one in expected if (both := piece.intersection(one)))

@@ -95,7 +95,8 @@ def _rehearse(
         client = stack.enter_context(open_listed(universe, provider, None))
         if not isinstance(client, FilesProvider):
             raise CommandError(f"{provider} has no files; name a provider of the client `files`")
-        return [rehearse(connection, client, spec, datetime.now(UTC)) for spec in specs]
+        now, sessions = datetime.now(UTC), universe.sessions_used()
+        return [rehearse(connection, client, spec, sessions[spec.session], now) for spec in specs]
 
 
 def _tell(told: list[Rehearsal]) -> None:

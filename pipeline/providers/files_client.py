@@ -160,10 +160,8 @@ class FilesProvider:
             for month, versions in files.items()
         }
 
-    def holdings(
-        self, symbol: str, asset_class: str, during: Interval, needed: Sequence[Interval]
-    ) -> Holdings:
-        """Return what the files are evidence for; those that hold needed minutes are read.
+    def holdings(self, symbol: str, asset_class: str, during: Interval) -> Holdings:
+        """Return what of a time the files are evidence for; those that may be are read.
 
         Raises:
             UnknownSymbol: There is no file for it.
@@ -171,7 +169,7 @@ class FilesProvider:
         del asset_class
         sources = self._sources(symbol)
         if self._config.by_period:
-            return self._by_period(symbol, sources, during, needed)
+            return self._by_period(symbol, sources, during)
         try:
             read = [self._read(one) for one in sources]
         except BrokenFile as error:
@@ -264,13 +262,7 @@ class FilesProvider:
                 source, file, folder, self._config, symbols=self._symbols, now=self._clock()
             )
 
-    def _by_period(
-        self,
-        symbol: str,
-        sources: Sequence[Source],
-        during: Interval,
-        needed: Sequence[Interval],
-    ) -> Holdings:
+    def _by_period(self, symbol: str, sources: Sequence[Source], during: Interval) -> Holdings:
         periods = {
             period: list(together)
             for period, together in groupby(sources, key=lambda one: one.period or _NEVER)
@@ -283,7 +275,7 @@ class FilesProvider:
             for lack in _common([Interval(before.end, after.start)], during)
         ]
         span = Interval(min(periods).start, last.end)
-        for period in _touching(periods, needed):
+        for period in filter(during.intersection, periods):
             try:
                 answered = self._answered(period, periods[period])
             except BrokenFile as error:
@@ -348,10 +340,6 @@ def _place(month: date, periods: Sequence[Interval]) -> str:
 def _common(pieces: Iterable[Interval], during: Interval) -> list[Interval]:
     """Return what of some pieces lies in a time."""
     return [one for piece in pieces if (one := piece.intersection(during))]
-
-
-def _touching(periods: Iterable[Interval], needed: Sequence[Interval]) -> list[Interval]:
-    return [one for one in periods if any(map(one.intersection, needed))]
 
 
 def _around(span: Interval) -> list[Interval]:

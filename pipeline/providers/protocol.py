@@ -161,10 +161,8 @@ class ArchiveProvider(BarProvider, Protocol):
         """
         ...
 
-    def holdings(
-        self, symbol: str, asset_class: str, during: Interval, needed: Sequence[Interval]
-    ) -> Holdings:
-        """Return what the archive is evidence for, of a time of which some minutes are needed.
+    def holdings(self, symbol: str, asset_class: str, during: Interval) -> Holdings:
+        """Return what of a time the archive is evidence for.
 
         Raises:
             ProviderError: The archive cannot be looked at.

@@ -21,7 +21,7 @@ providers:
       zone: UTC
       stamp: start
 instruments:
-  SPY: {{class: etf, listings: {{history: {{symbol: SPY, end: 2024-04-01}}}}}}
+  SPY: {{class: etf, session: 24x7, listings: {{history: {{symbol: SPY, end: 2024-04-01}}}}}}
 """
 
 

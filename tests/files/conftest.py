@@ -69,6 +69,7 @@ class Home:
     symbols: Sequence[str] = ("SPY",)
     start: str = "2024-01-01"
     end: str | None = None
+    session: str = "24x7"
     now: datetime = NOW
     reports: list[MonthReport] = field(default_factory=list)
 
@@ -84,7 +85,11 @@ class Home:
                 "start": self.start,
                 "providers": {NAME: {"client": "files", "files": self.files.model_dump()}},
                 "instruments": {
-                    symbol: {"class": "etf", "listings": {NAME: {"symbol": symbol} | listing}}
+                    symbol: {
+                        "class": "etf",
+                        "session": self.session,
+                        "listings": {NAME: {"symbol": symbol} | listing},
+                    }
                     for symbol in self.symbols
                 },
             }

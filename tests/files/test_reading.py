@@ -40,7 +40,7 @@ def stamps(files: FilesConfig, symbol: str = "SPY") -> list[datetime]:
 def complaint(files: FilesConfig) -> str:
     """Return why the files cannot be used; nothing of them is delivered."""
     with closing(opened(files)) as provider:
-        held = provider.holdings("SPY", "etf", ALL, [ALL])
+        held = provider.holdings("SPY", "etf", ALL)
         assert not held.pieces
         with pytest.raises(BrokenFile) as caught:
             provider.fetch_bars("SPY", "etf", ALL)
@@ -257,7 +257,7 @@ def test_a_header_row_alone_is_no_bar_and_no_fault(folder: Path) -> None:
     files = declared(folder / "{symbol}_{year}-{month}.csv", header="yes")
     assert stamps(files) == []
     with closing(opened(files)) as provider:
-        held = provider.holdings("SPY", "etf", ALL, [ALL])
+        held = provider.holdings("SPY", "etf", ALL)
         assert held.pieces == [span("2024-03-01", "2024-04-01")]
         with pytest.raises(UnknownSymbol, match="no file has a row of 'SPY'"):
             provider.first_trade("SPY", "etf")
@@ -292,7 +292,7 @@ def test_text_in_another_encoding_is_told(folder: Path) -> None:
     columns = ["time", "open", "high", "low", "close", "symbol"]
     (folder / "all.csv").write_bytes("2024-03-01 10:00,1,1,1,1,Schluß\n".encode("latin-1"))
     with closing(opened(declared(folder / "all.csv", columns=columns))) as provider:
-        (hole,) = provider.holdings("SPY", "etf", ALL, [ALL]).holes
+        (hole,) = provider.holdings("SPY", "etf", ALL).holes
     assert "correct `encoding:`" in str(hole.error)
 
 
@@ -396,7 +396,7 @@ def test_files_may_be_anywhere_that_fsspec_reaches() -> None:
         assert stamps(files) == [at("2024-03-01T10:00"), at("2024-03-02T10:00")]
         store.pipe("/vendor/SPY/2024-03-01.csv.gz", data[:-4])
         with closing(opened(files)) as provider:
-            held = provider.holdings("SPY", "etf", ALL, [ALL])
+            held = provider.holdings("SPY", "etf", ALL)
         assert held.pieces == [span("2024-03-02", "2024-03-03")]
         assert len(held.holes) == 1
     finally:

@@ -57,12 +57,20 @@ def months(life: Interval) -> list[str]:
 
 
 def home_for(
-    database: Database, folder: Path, path: str, symbol: str, life: Interval, **options: Any
+    database: Database,
+    folder: Path,
+    path: str,
+    symbol: str,
+    life: Interval,
+    *,
+    session: str = "24x7",
+    **options: Any,
 ) -> Home:
     """Import months of a symbol into an empty ledger."""
     home = Home(
         database,
         declared(folder / path, **options),
+        session=session,
         symbols=(symbol,),
         start=f"{life.start:%Y-%m-%d}",
         end=f"{life.end:%Y-%m-%d}",
@@ -85,6 +93,7 @@ def test_two_years_of_fxy_are_stored_row_for_row(database: Database, market_data
         f"{FXY}/{{symbol}}_1min_*.csv",
         "FXY",
         span("2023-07-01", "2025-08-01"),
+        session="XNYS",
         columns={name: "timestamp" if name == "time" else name for name in OHLCV},
         zone="America/New_York",
     )
@@ -94,7 +103,8 @@ def test_two_years_of_fxy_are_stored_row_for_row(database: Database, market_data
     last = home.coverage("2025-07", "FXY")
     assert last.adds_up
     assert home.answered("2025-07", "FXY") == [Interval(at("2025-07-01"), max(expected) + MINUTE)]
-    assert last.unavailable * MINUTE == at("2025-08-01") - max(expected) - MINUTE
+    # 9 July to 31 July: 17 trading days.
+    assert last.unavailable == 17 * 390
 
 
 def test_march_2011_of_spy_has_390_minutes_a_day_across_the_change_of_clocks(
@@ -209,3 +219,26 @@ def test_a_year_of_bitfinex_is_stored_row_for_row(database: Database, market_dat
     stored = home.stored("BTCUSD")
     assert len(stored) == 293_230
     assert stored == published.merged(market_data, "BTCUSD", 2016)
+
+
+def test_days_without_a_file_on_which_the_market_was_closed_are_not_missed(
+    database: Database, market_data: Path
+) -> None:
+    home = home_for(
+        database,
+        market_data,
+        f"{LEAN}/{{symbol}}/{{year}}{{month}}{{day}}_trade.zip",
+        "aapl",
+        span("2014-06-01", "2014-07-01"),
+        session="XNYS",
+        time="ms_of_day",
+        zone="America/New_York",
+        price_scale=10_000,
+    )
+    assert all(report.complete for report in home.reports)
+    assert home.failures() == []
+    row = home.coverage("2014-06", "aapl")
+    assert row.adds_up
+    # 5 June, from the first row on, is whole; so are 6 and 9 June, and nothing is after them.
+    assert row.expected - row.unavailable == 3 * 390
+    assert len(home.stored("aapl")) == 2303
