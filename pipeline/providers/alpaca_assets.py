@@ -82,6 +82,8 @@ def _to_market(asset: Mapping[str, Any]) -> Market:
         base=asset["symbol"],
         quote="USD",
         active=asset["status"] == "active",
+        name=asset.get("name") or None,
+        id=asset.get("id"),
     )
 
 

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from pipeline.intervals import Interval, floor_minute
 from pipeline.providers import first_trade
 from pipeline.providers.ccxt_errors import translate
-from pipeline.providers.ccxt_markets import ASSET_CLASSES, MarketList, to_market
+from pipeline.providers.ccxt_markets import TYPES, MarketList, listed_markets, to_market
 from pipeline.providers.ccxt_rows import EXTRA_CELLS, Row, to_bars
 from pipeline.providers.ccxt_session import open_exchange, raw_candles
 from pipeline.providers.errors import MalformedAnswer, Unsupported
@@ -63,7 +63,7 @@ class CcxtProvider:
         self.name = name
         self.capabilities = options.capabilities(name)
         self._asset_classes = frozenset(options.asset_classes)
-        if unknown := self._asset_classes - set(ASSET_CLASSES.values()):
+        if unknown := self._asset_classes - TYPES.keys():
             raise Unsupported(name, f"ccxt serves no {', '.join(sorted(unknown))}")
         self._clock = clock
         self._watch = Watch(
@@ -79,7 +79,7 @@ class CcxtProvider:
             self._watch,
             base_url=options.base_url,
             timeout_seconds=options.timeout_seconds,
-            types={kind for kind, name in ASSET_CLASSES.items() if name in self._asset_classes},
+            types={TYPES[name] for name in self._asset_classes},
         )
         self._list: MarketList | None = None
         self._loading = threading.Lock()
@@ -224,7 +224,8 @@ class CcxtProvider:
 
     def _load_markets(self) -> MarketList:
         with self._watch.exchanging(self.capabilities.list_weight) as exchanged:
-            listed = MarketList(self.name, self._exchange.load_markets(reload=True).values())
+            self._exchange.load_markets(reload=True)
+            listed = MarketList(self.name, listed_markets(self._exchange))
         # ccxt swallows some errors (Coinbase's second list): a list with a hole would make markets
         # unknown.
         for failure in exchanged.failures:

@@ -13,13 +13,16 @@ from typing import Any, Final
 
 from pipeline.providers.errors import UnknownSymbol
 from pipeline.providers.protocol import Market
+from pipeline.symbols.codes import is_fx
 
-ASSET_CLASSES: Final[Mapping[str, str]] = {
-    "spot": "crypto_spot",
-    "swap": "crypto_swap",
-    "future": "crypto_future",
+TYPES: Final[Mapping[str, str]] = {
+    "crypto_spot": "spot",
+    "crypto_swap": "swap",
+    "crypto_future": "future",
+    "fx": "spot",
 }
-"""Asset classes by ccxt's type of market. Options have none, and are left out."""
+"""ccxt's type of market for each asset class. Options have none, and are left out."""
+_CLASSES: Final = {kind: name for name, kind in TYPES.items() if name != "fx"}
 
 _SEPARATORS: Final = re.compile(r"[/:_.\s-]")
 _SUGGESTIONS: Final = 5
@@ -39,12 +42,13 @@ class MarketList:
         self._loose: dict[tuple[str, str], dict[str, dict[str, Any]]] = defaultdict(dict)
         self.markets: dict[str, list[Market]] = defaultdict(list)
         for market in listed:
-            if asset_class := ASSET_CLASSES.get(market["type"]):
-                self._add(asset_class, dict(market))
+            if market["type"] in _CLASSES:
+                self._add(to_market(market), dict(market))
 
-    def _add(self, asset_class: str, market: dict[str, Any]) -> None:
-        self.markets[asset_class].append(to_market(market))
-        spellings = {market["id"], market["symbol"], market.get("altname")} - {None}
+    def _add(self, listed: Market, market: dict[str, Any]) -> None:
+        asset_class = listed.asset_class
+        self.markets[asset_class].append(listed)
+        spellings = {listed.symbol, market["symbol"], *listed.spellings}
         for spelling in spellings:
             self._exact.setdefault((asset_class, spelling), market)
         for spelling in spellings | {f"{market['base']}{market['quote']}"}:
@@ -81,15 +85,45 @@ class MarketList:
         return f"close are {', '.join(names[name] for name in close)}" if close else ""
 
 
+def listed_markets(client: Any) -> list[Mapping[str, Any]]:  # noqa: ANN401 - ccxt is untyped
+    """Return what a ccxt client has listed, one market a common symbol.
+
+    ccxt keeps the last one of a symbol, and asks that for bars: Kraken's dark pools (`XXBTZUSD.d`)
+    would be taken for its markets. The one with the plainest id is kept here, and by ccxt.
+    """
+    kept: dict[str, Mapping[str, Any]] = {}
+    for market in (one for same in client.markets_by_id.values() for one in same):
+        rival = kept.setdefault(market["symbol"], market)
+        if len(market["id"]) < len(rival["id"]):
+            kept[market["symbol"]] = market
+    client.markets.update(kept)
+    return list(kept.values())
+
+
 def to_market(market: Mapping[str, Any]) -> Market:
-    """Return what the domain knows of a ccxt market."""
+    """Return what the domain knows of a ccxt market.
+
+    A spot market of two currencies of states is foreign exchange, though it never closes.
+    """
+    base, quote, kind = market["base"], market["quote"], market["type"]
+    details = market["info"] if isinstance(market["info"], dict) else {}
+    others = (market.get("altname"), details.get("altname"), details.get("wsname"))
     return Market(
         symbol=market["id"],
-        asset_class=ASSET_CLASSES[market["type"]],
-        base=market["base"],
-        quote=market["quote"],
+        asset_class="fx" if kind == "spot" and is_fx(base, quote) else _CLASSES[kind],
+        base=base,
+        quote=quote,
         active=market["active"],
+        contract=_contract(market),
+        spellings=tuple(sorted({str(other) for other in others if other})),
     )
+
+
+def _contract(market: Mapping[str, Any]) -> str:
+    """Return what a market's common symbol says beyond its pair (`BTC/USDT:USDT`, `ETHXBT.d`)."""
+    symbol = str(market["symbol"])
+    pair = f"{market['base']}/{market['quote']}"
+    return symbol.removeprefix(pair).removeprefix(":")
 
 
 def _loosened(symbol: str) -> str:

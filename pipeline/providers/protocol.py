@@ -12,6 +12,7 @@ import pyarrow as pa
 from pipeline.intervals import Interval
 from pipeline.providers.capabilities import Capabilities
 from pipeline.providers.errors import ProviderError
+from pipeline.symbols.normal import normal_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,11 @@ class Market:
         base: Base currency in the common spelling (`BTC`).
         quote: Quote currency in the common spelling (`USD`).
         active: Whether the provider says that it trades now; None when it does not say.
+        contract: What tells contracts of one pair apart: what it is settled in, and its last day
+            (`USDT-241227`); empty where there is none.
+        name: Its name in words, where the provider has one.
+        id: The provider's own number for it, which stays when the symbol changes.
+        spellings: What else the provider itself calls it (`XBTUSD`, `XBT/USD`).
     """
 
     symbol: str
@@ -31,6 +37,15 @@ class Market:
     base: str
     quote: str
     active: bool | None
+    contract: str = ""
+    name: str | None = None
+    id: str | None = None
+    spellings: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The instrument's normal form, the same at all providers (`BTC-USD`, `BRK.B`)."""
+        return normal_key(self.asset_class, self.symbol, self.base, self.quote, self.contract)
 
 
 @dataclass(frozen=True, slots=True)
