@@ -164,10 +164,11 @@ def _heal_one(
     from pipeline.store.limits import budget_left
 
     capabilities = client.capabilities
-    now, keys = datetime.now(UTC), scope.keys(client.name)
+    keys = scope.keys(client.name)
     if not dry:
         look_at_listings(connection, scope.settings, client, keys)
-    tasks = domain.find_tasks(connection, client.name, capabilities, now, keys)
+    # What has just been noticed is due by now.
+    tasks = domain.find_tasks(connection, client.name, capabilities, datetime.now(UTC), keys)
     left = budget_left(connection, client.name, capabilities.budget)
     budget = requests or domain.default_budget(capabilities, left)
     if dry:
