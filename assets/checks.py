@@ -8,6 +8,7 @@ import dagster as dg
 
 from assets.downloading import CellOutcome
 from pipeline.store.health import ProviderHealth
+from pipeline.store.losses import Threat
 
 MINUTES_ADD_UP = "minutes_add_up"
 _SHOWN = 20
@@ -28,6 +29,7 @@ def minutes_add_up(
     outcomes: Sequence[CellOutcome],
     picture: str,
     health: ProviderHealth | None,
+    endangered: Sequence[Threat] = (),
 ) -> dg.AssetCheckResult:
     """Judge the cells of a run.
 
@@ -36,6 +38,7 @@ def minutes_add_up(
         outcomes: What became of the cells.
         picture: Markdown to show beside the numbers.
         health: How the provider has been answering, to be plotted; None if it was not asked.
+        endangered: What the provider will soon not have any more, and was never answered.
     """
     wrong = [outcome for outcome in outcomes if not outcome.state.adds_up]
     rows = [one.state.coverage for one in outcomes if one.state.coverage is not None]
@@ -50,6 +53,12 @@ def minutes_add_up(
         metadata["provider_success_percent"] = dg.MetadataValue.float(health.success_percent or 0.0)
         metadata["provider_p95_ms"] = dg.MetadataValue.float(health.p95_ms or 0.0)
         metadata["provider_refusals"] = dg.MetadataValue.int(health.refusals)
+    if endangered:
+        metadata["minutes_soon_lost"] = dg.MetadataValue.int(sum(t.minutes for t in endangered))
+        metadata["first_minute_lost"] = dg.MetadataValue.timestamp(endangered[0].first)
+        metadata["soon_lost"] = dg.MetadataValue.json(
+            [f"{threat.listing} {threat.month:%Y-%m}" for threat in endangered[:_SHOWN]]
+        )
     if picture:
         metadata["coverage"] = dg.MetadataValue.md(picture)
     if wrong:

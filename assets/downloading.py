@@ -24,6 +24,7 @@ from pipeline.store.cells import (
     states,
 )
 from pipeline.store.database import Database
+from pipeline.store.losses import threats
 from pipeline.store.reasons import ReasonedGap, SilenceCount, gaps_of_cells, silence_counts
 from pipeline.store.session import LedgerSession
 
@@ -97,16 +98,21 @@ def download_cells(
         tell: Called as each cell is done; its `state` is not known yet.
 
     Returns:
-        One outcome a cell, listing by listing and in order of time.
+        One outcome a cell: first those of which the provider will soon not have all any more, then
+        listing by listing and in order of time.
 
     Raises:
         psycopg.OperationalError, DatabaseError: The database stayed away too long.
     """
     with LedgerSession(database) as session:
         known = session.run(lambda c: known_listings(c, provider, {cell.listing for cell in cells}))
+        during = downloader.endangered
+        urgent = session.run(lambda c: threats(c, provider, during, list(known)))
+        first = {Cell(threat.listing, threat.month): place for place, threat in enumerate(urgent)}
+        ordered = sorted(set(cells), key=lambda cell: (first.get(cell, len(first)), cell))
         outcomes = []
         ask = partial(downloader.download, only_due=only_due, again=again)
-        for outcome in _download(ask, known, sorted(set(cells))):
+        for outcome in _download(ask, known, ordered):
             if outcome.changed:
                 _shape(session, outcome)
             tell(outcome)

@@ -41,7 +41,8 @@ def heal_job(provider: str, universe: Universe) -> dg.JobDefinition:
     """Make the job that repairs the minutes of a provider."""
     description = (
         f"Asks {provider} for what is due: failed minutes, settling checks and pending minutes of "
-        "any age, the cheapest listing-months first, until the budget of requests is spent. "
+        "any age, what is soon lost first, then the cheapest listing-months, until the budget of "
+        "requests is spent. "
         "Partitions that are complete then turn green."
     )
 

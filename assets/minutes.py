@@ -21,6 +21,7 @@ from pipeline.plan import CELLS_PER_RUN
 from pipeline.providers.errors import ProviderError
 from pipeline.store.database import Database
 from pipeline.store.health import ProviderHealth, provider_health
+from pipeline.store.losses import threats
 from pipeline.store.session import LedgerSession
 from pipeline.universe import Universe
 from resources.downloads import DownloadsResource
@@ -94,14 +95,17 @@ def minutes(provider: str, universe: Universe) -> dg.AssetsDefinition:
                     )
                 else:
                     outcomes = judge_cells(database, downloader, provider, cells)
+                during = downloader.endangered
         except ProviderError as error:
             raise dg.Failure(str(error), allow_retries=error.retryable) from error
         shown = {bars: metadata.of_cell, gaps: metadata.of_cell_gaps}
         selected = {key: shown[key] for key in shown if key in context.selected_asset_keys}
         picture = heat_map.of_provider(database, provider)
         health = _health(database, provider, started)
+        with LedgerSession(database) as session:
+            endangered = session.run(lambda connection: threats(connection, provider, during))
         checks = [
-            minutes_add_up(key.asset_key, outcomes, picture, health)
+            minutes_add_up(key.asset_key, outcomes, picture, health, endangered)
             for key in context.selected_asset_check_keys
         ]
         yield from _finish(context, selected, outcomes, checks)

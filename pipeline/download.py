@@ -139,6 +139,11 @@ class Downloader:
         return self._capabilities
 
     @property
+    def endangered(self) -> Interval | None:
+        """What the provider still has and will soon not have any more; None if it keeps all."""
+        return self._capabilities.endangered(self._now())
+
+    @property
     def given_up(self) -> bool:
         """Whether the provider has failed so often in a row that nothing more is asked of it."""
         return self._asking.given_up

@@ -1,4 +1,6 @@
-"""Repair: what is due in any month of any listing, the cheapest first, within a budget.
+"""Repair: what is due in any month of any listing, within a budget.
+
+What a provider will soon not have any more comes first, then the cheapest.
 
 What belongs here: finding due retries, due settling checks and pending minutes of whatever age, and
 the order in which they are downloaded. How one month is downloaded is `download`'s business.
@@ -19,6 +21,7 @@ from pipeline.pages import pages
 from pipeline.providers.capabilities import Capabilities
 from pipeline.store.cells import Cell
 from pipeline.store.listings import listings
+from pipeline.store.losses import Threat, threats
 from pipeline.store.work import Rules, Work, find_work
 
 BUDGET_TIME = timedelta(minutes=10)
@@ -33,11 +36,20 @@ class Task:
         listing: The listing.
         month: First day of the month.
         requests: How many requests it takes.
+        threat: What of it was never answered and is soon lost; None if nothing.
     """
 
     listing: Listing
     month: date
     requests: int
+    threat: Threat | None = None
+
+    @property
+    def urgency(self) -> tuple[object, ...]:
+        """What tasks are ordered by: what costs nothing, what is lost first, what costs least."""
+        if self.threat and self.requests:
+            return (1, self.threat.first, self.listing.key)
+        return (2 if self.requests else 0, self.requests, self.month, self.listing.key)
 
 
 @dataclass(slots=True)
@@ -66,7 +78,7 @@ def find_tasks(
     now: datetime,
     keys: Collection[str] | None = None,
 ) -> list[Task]:
-    """Return everything that is due at a provider, the cheapest first.
+    """Return everything that is due at a provider: endangered months first, then the cheapest.
 
     Args:
         connection: An open connection.
@@ -88,12 +100,21 @@ def find_tasks(
         reach=reach,
         listings=keys,
     )
+    endangered = {
+        (threat.listing, threat.month): threat
+        for threat in threats(connection, provider, capabilities.endangered(now), keys)
+    }
     tasks = [
-        Task(known[cell.listing_id], cell.month, _requests(cell, capabilities, reach))
+        Task(
+            listing := known[cell.listing_id],
+            cell.month,
+            _requests(cell, capabilities, reach),
+            endangered.get((listing.key, cell.month)),
+        )
         for cell in work
         if cell.listing_id in known
     ]
-    return sorted(tasks, key=lambda task: (task.requests, task.month, task.listing.key))
+    return sorted(tasks, key=lambda task: task.urgency)
 
 
 def find_due(

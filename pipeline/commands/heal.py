@@ -94,9 +94,9 @@ def heal(
 ) -> None:
     """Ask for what is due: failed minutes, settling checks and pending minutes of any age.
 
-    Listing-months that cost the fewest requests come first; what the budget does not reach is left
-    for next time. Works in this process, beside whatever Dagster does. Exit code 1 when something
-    remains failed.
+    What a provider will soon not have any more comes first, then the listing-months that cost the
+    fewest requests; what the budget does not reach is left for next time. Works in this process,
+    beside whatever Dagster does. Exit code 1 when something remains failed.
     """
     from pipeline.settings import load_settings
     from pipeline.universe import load_universe

@@ -8,12 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.commands.output import CommandError, JsonOption, print_json, print_table, say
+from pipeline.commands.output import (
+    CommandError,
+    JsonOption,
+    print_json,
+    print_table,
+    say,
+    warn,
+)
 
 if TYPE_CHECKING:
     import psycopg
 
     from pipeline.heat_map import HeatMap
+    from pipeline.settings import Settings
 
 _FAILURES_SHOWN = 20
 _HEALTH_SHOWN = timedelta(hours=24)
@@ -31,13 +39,17 @@ def status(
     check: Annotated[
         bool, typer.Option("--check", help="Prove that the minutes add up; 1 if they do not.")
     ] = False,
+    lost_within: Annotated[
+        int, typer.Option("--lost-within", metavar="DAYS", min=1, help="How soon is soon lost.")
+    ] = 5,
     as_json: Annotated[bool, JsonOption] = False,
 ) -> None:
     """Show what became of every expected minute, and what is in the way of the rest.
 
     For each listing: expected = bars + empty + failed + unavailable + pending. With --check the
     sums are proved against the stored bars, and a contradiction ends with exit code 1. Below that:
-    how each provider answered in the last 24 hours.
+    how each provider answered in the last 24 hours, and which minutes were never answered and will
+    soon be lost, because the provider keeps its newest ones only.
     """
     from pipeline.commands.ledger import connect
     from pipeline.settings import load_settings
@@ -45,16 +57,18 @@ def status(
 
     if as_map and as_json:
         raise typer.BadParameter("a map is drawn, not printed as JSON; --months --json has it all")
-    with connect(load_settings()) as connection:
+    settings = load_settings()
+    with connect(settings) as connection:
         rows = _rows(connection, provider, listing, months=months)
         heat_map = _heat_map(connection, provider, listing) if as_map else None
         failures = [asdict(failure) for failure in open_failures(connection, provider, listing)]
         health = _health(connection, provider)
+        losses = _losses(connection, settings, timedelta(days=lost_within), provider, listing)
         problems = proof(connection, provider, listing) if check else []
     if not rows and (provider or listing):
         raise CommandError(f"no listing here is called {listing or '...'} at {provider or 'any'}")
     if as_json:
-        document = {"coverage": rows, "failures": failures, "health": health}
+        document = {"coverage": rows, "failures": failures, "health": health, "soon_lost": losses}
         print_json(document | ({"problems": problems} if check else {}))
     else:
         if heat_map is not None:
@@ -63,6 +77,7 @@ def status(
             _show(rows)
         _show_failures(failures)
         _show_health(health)
+        _show_losses(losses)
         if check:
             say("\n".join(problems) or "The minutes add up, and every bar is where it should be.")
     if problems:
@@ -103,6 +118,49 @@ def _health(connection: psycopg.Connection, provider: str | None) -> list[dict[s
 
     since = datetime.now(UTC) - _HEALTH_SHOWN
     return [asdict(one) for one in provider_health(connection, since, provider)]
+
+
+def _losses(
+    connection: psycopg.Connection,
+    settings: Settings,
+    within: timedelta,
+    provider: str | None,
+    listing: str | None,
+) -> list[dict[str, Any]]:
+    """Return what is soon lost at the universe's providers; nothing if there is no universe."""
+    from pipeline.opening import capabilities_of
+    from pipeline.providers.errors import Unsupported
+    from pipeline.providers.table import CAPABILITIES
+    from pipeline.store.losses import threats
+    from pipeline.universe import UniverseError, load_universe
+
+    try:
+        universe = load_universe(settings.universe_path)
+        asked = [name for name in universe.providers if provider in {None, name}]
+        moving = {name for name, row in CAPABILITIES.items() if row.history_minutes}
+        reaches = {
+            name: capabilities_of(universe, name)
+            for name in asked
+            if universe.source(name) in moving
+        }
+    except (UniverseError, Unsupported) as error:
+        warn(f"What is soon lost cannot be told: {error}")
+        return []
+    now = datetime.now(UTC)
+    return [
+        asdict(threat) | {"lost_at": reach.lost_at(threat.first, now)}
+        for name, reach in reaches.items()
+        for threat in threats(
+            connection, name, reach.endangered(now, within), [listing] if listing else None
+        )
+    ]
+
+
+def _show_losses(losses: list[dict[str, Any]]) -> None:
+    if losses:
+        say()
+        print_table(losses[:_FAILURES_SHOWN], title="Never answered, and soon lost for ever")
+        say("`minuteledger heal` asks for these first.")
 
 
 def _heat_map(connection: psycopg.Connection, provider: str | None, listing: str | None) -> HeatMap:

@@ -10,13 +10,18 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from pipeline.intervals import MINUTE, floor_minute
+from pipeline.intervals import MINUTE, Interval, floor_minute
 from pipeline.settling import DEFAULT as DEFAULT_SETTLING
 from pipeline.settling import Settling
 
 REACH_MARGIN = timedelta(minutes=2)
 """How far we stay from the edge of a provider's moving history, for the time that an answer
 takes."""
+
+LOSS_WARNING = timedelta(days=5)
+"""How long before a minute leaves a provider's moving history it counts as endangered."""
+_ENDANGERED_SHARE = 5
+"""At most this part of a history is endangered, or one of some hours would always be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,3 +96,20 @@ class Capabilities:
             return self.history_since
         moving = floor_minute(now) - self.history_minutes * MINUTE + REACH_MARGIN
         return max(moving, self.history_since or moving)
+
+    def endangered(self, now: datetime, within: timedelta = LOSS_WARNING) -> Interval | None:
+        """Return the minutes that can still be asked for, but soon no more; None if all stay.
+
+        Args:
+            now: The present, UTC.
+            within: How soon; of a short history at most a fifth.
+        """
+        edge = self.edge_of_history(now)
+        if edge is None or self.history_minutes is None:
+            return None
+        minutes = min(within // MINUTE, self.history_minutes // _ENDANGERED_SHARE)
+        return Interval(edge, edge + minutes * MINUTE)
+
+    def lost_at(self, minute: datetime, now: datetime) -> datetime:
+        """Return when a minute that is endangered can no longer be asked for, UTC."""
+        return floor_minute(now) + (minute - (self.edge_of_history(now) or minute))
