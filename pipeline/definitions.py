@@ -11,8 +11,10 @@ from collections.abc import Mapping
 import dagster as dg
 
 from assets.healing import heal_job
+from assets.markets import markets
 from assets.minutes import minutes
 from pipeline.settings import Settings, load_settings
+from pipeline.taking import has_list
 from pipeline.universe import Universe, UniverseError, load_universe
 from resources.downloads import DownloadsResource
 from resources.ledger import LedgerResource
@@ -53,8 +55,10 @@ def build_defs(
         _log.error("The universe file cannot be used:\n%s", error)
         assets = [_what_is_wrong(error)]
     else:
-        assets = [minutes(provider, universe) for provider in sorted(universe.providers)]
-        jobs = [heal_job(provider, universe) for provider in sorted(universe.providers)]
+        providers = sorted(universe.providers)
+        assets = [minutes(provider, universe) for provider in providers]
+        assets += [markets(name, universe) for name in providers if has_list(universe, name)]
+        jobs = [heal_job(provider, universe) for provider in providers]
     return dg.Definitions(
         assets=assets,
         jobs=jobs,

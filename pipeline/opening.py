@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 
 from pipeline.providers import ProviderOptions, open_provider
 from pipeline.providers.capabilities import Capabilities, RateLimit
@@ -55,7 +56,7 @@ def _limit(config: LimitConfig | None) -> RateLimit | None:
 
 @contextmanager
 def open_listed(
-    universe: Universe, provider: str, database: Database | None
+    universe: Universe, provider: str, database: Database | None, *, everything: bool = False
 ) -> Iterator[BarProvider]:
     """Open the client of a provider of the universe; nothing is sent yet.
 
@@ -64,6 +65,8 @@ def open_listed(
         provider: The provider's name in it.
         database: The ledger, in which all who ask a provider keep its limit together; None where
             there is none and a single question is asked.
+        everything: Whether its market list is to hold all asset classes that it has, and not only
+            those that the universe collects there.
 
     Raises:
         Unsupported: There is no such client, or it cannot serve what the universe wants.
@@ -72,6 +75,8 @@ def open_listed(
     """
     with ExitStack() as stack:
         options = options_of(universe, provider)
+        if everything:
+            options = replace(options, asset_classes=())
         limiter: Limiter = Unlimited()
         if database:
             limiter = stack.enter_context(LedgerLimiter(database, provider, options.account))

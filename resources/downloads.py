@@ -11,6 +11,7 @@ from pipeline.asking import Patience
 from pipeline.download import Downloader
 from pipeline.opening import open_listed
 from pipeline.store.database import Database
+from pipeline.taking import TakenList, take_list
 from pipeline.universe import Universe
 
 
@@ -36,11 +37,27 @@ class DownloadsResource(dg.ConfigurableResource["DownloadsResource"]):
             Unsupported: There is no such client, or it cannot serve what the universe wants.
             DatabaseError: The ledger cannot be reached.
         """
-        patience = Patience(
-            attempts=self.attempts, first_wait=timedelta(seconds=self.first_wait_seconds)
-        )
         with (
             open_listed(universe, provider, database) as client,
-            Downloader(database, client, patience=patience) as downloader,
+            Downloader(database, client, patience=self._patience()) as downloader,
         ):
             yield downloader
+
+    def take_list(
+        self, database: Database, universe: Universe, provider: str, *, accept_short: bool
+    ) -> TakenList:
+        """Ask a provider of the universe for its whole market list, and keep it.
+
+        Raises:
+            ProviderError: It could not be had, or there is no such client.
+            SuspiciousList: It cannot be whole, and is not to be accepted so.
+            DatabaseError: The ledger cannot be reached.
+        """
+        return take_list(
+            universe, provider, database, patience=self._patience(), accept_short=accept_short
+        )
+
+    def _patience(self) -> Patience:
+        return Patience(
+            attempts=self.attempts, first_wait=timedelta(seconds=self.first_wait_seconds)
+        )

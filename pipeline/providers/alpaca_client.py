@@ -60,7 +60,7 @@ class AlpacaProvider:
         self.name = name
         self.capabilities = options.capabilities(name)
         known = self.capabilities.asset_classes
-        self._asset_classes = frozenset(options.asset_classes) & frozenset(known)
+        self._asset_classes = frozenset(options.asset_classes or known) & frozenset(known)
         if unknown := set(options.asset_classes) - set(known):
             raise Unsupported(name, f"Alpaca serves no {', '.join(sorted(unknown))} here")
         self._feed = options.feed or self.capabilities.feeds[0]

@@ -63,6 +63,7 @@ class Capabilities:
         feed_lags: The lag of a feed, where it is another.
         says_when_cut: Whether an answer that does not hold all of its window says so. If not, a
             silence at its edge is asked again by itself.
+        has_list: Whether it tells all that it has; if not, symbols are looked up one by one.
         archive: Whether it is what it holds, and somebody adds to it: its client is an
             `ArchiveProvider`.
     """
@@ -88,6 +89,7 @@ class Capabilities:
     feeds: tuple[str, ...] = ()
     feed_lags: Mapping[str, timedelta] = field(default_factory=dict)
     says_when_cut: bool = False
+    has_list: bool = True
     archive: bool = False
 
     def edge_of_history(self, now: datetime) -> datetime | None:

@@ -62,7 +62,7 @@ class CcxtProvider:
     ) -> None:
         self.name = name
         self.capabilities = options.capabilities(name)
-        self._asset_classes = frozenset(options.asset_classes)
+        self._asset_classes = frozenset(options.asset_classes or TYPES)
         if unknown := self._asset_classes - TYPES.keys():
             raise Unsupported(name, f"ccxt serves no {', '.join(sorted(unknown))}")
         self._clock = clock

@@ -29,7 +29,8 @@ class ProviderOptions:
         bars_per_request: Replaces the row's page size, in minutes.
         settling: Replaces the row's settling delays.
         lag: Replaces the row's lag.
-        asset_classes: What is listed; Binance's swaps and futures cost two requests more.
+        asset_classes: What is listed; empty for all that the provider has. Binance's swaps and
+            futures cost two requests more.
         symbols: The symbols that are listed; empty where that is not known.
         files: Where the files are and how they are read; None for a provider of anything else.
         keys: The vendor's keys, by the environment variable that holds each.

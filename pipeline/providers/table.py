@@ -80,6 +80,7 @@ CAPABILITIES: Final[Mapping[str, Capabilities]] = {
         concurrency=1,
         refusal_pause=timedelta(minutes=15),
         client="yahoo",
+        has_list=False,
         asset_classes=("equity", "etf", "index", "fx", "crypto_spot"),
     ),
     "alpha_vantage": Capabilities(
@@ -110,6 +111,7 @@ CAPABILITIES: Final[Mapping[str, Capabilities]] = {
         settling=Settling((timedelta(hours=1),)),
         concurrency=2,
         client="files",
+        has_list=False,
         says_when_cut=True,
         archive=True,
     ),

@@ -1,1 +1,6 @@
--- The providers' market lists.
+-- The providers' market lists (undone).
+
+DROP VIEW market.market_changes;
+DROP VIEW market.markets;
+DROP TABLE ledger.market_change;
+DROP TABLE ledger.market;
