@@ -5,16 +5,17 @@ What belongs here: the order of the cells, going on when one of them fails, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
+from itertools import groupby
 
-import psycopg
-
-from pipeline.download import Downloader, MonthReport
+from pipeline.download import Downloader
 from pipeline.intervals import Interval
 from pipeline.listing import Listing
+from pipeline.questions import batched
+from pipeline.reports import MonthReport
 from pipeline.store.cells import (
     Cell,
     CellState,
@@ -28,7 +29,7 @@ from pipeline.store.losses import threats
 from pipeline.store.reasons import ReasonedGap, SilenceCount, gaps_of_cells, silence_counts
 from pipeline.store.session import LedgerSession
 
-_Ask = Callable[[Listing, date], MonthReport]
+_Ask = Callable[[Sequence[Listing], date], Sequence[MonthReport]]
 
 PICTURE_SLICES = 160
 """How many slices of a month its picture is drawn from."""
@@ -99,7 +100,7 @@ def download_cells(
 
     Returns:
         One outcome a cell: first those of which the provider will soon not have all any more, then
-        listing by listing and in order of time.
+        listing by listing and in order of time; month by month where listings share requests.
 
     Raises:
         psycopg.OperationalError, DatabaseError: The database stayed away too long.
@@ -111,8 +112,10 @@ def download_cells(
         first = {Cell(threat.listing, threat.month): place for place, threat in enumerate(urgent)}
         ordered = sorted(set(cells), key=lambda cell: (first.get(cell, len(first)), cell))
         outcomes = []
-        ask = partial(downloader.download, only_due=only_due, again=again)
-        for outcome in _download(ask, known, ordered):
+        ask = partial(downloader.download_together, only_due=only_due, again=again)
+        sharing = downloader.capabilities.sharing
+        together = sharing.listings if sharing else 1
+        for outcome in _download(ask, known, ordered, together):
             if outcome.changed:
                 _shape(session, outcome)
             tell(outcome)
@@ -164,41 +167,39 @@ def look(
 
 
 def _download(
-    ask: _Ask, known: dict[str, Listing], cells: Collection[Cell]
+    ask: _Ask, known: dict[str, Listing], cells: Collection[Cell], together: int
 ) -> Iterator[CellOutcome]:
-    for cell in cells:
-        listing = known.get(cell.listing)
-        if listing is None:
-            yield CellOutcome(
-                cell,
-                problem="the ledger has no such listing; add it to the universe file, or leave "
-                "its partitions alone",
-                retryable=False,
-            )
-            continue
-        outcome = _download_one(ask, listing, cell)
-        if outcome.report is not None:
+    missing = [cell for cell in cells if cell.listing not in known]
+    for cell in missing:
+        yield CellOutcome(
+            cell,
+            problem="the ledger has no such listing; add it to the universe file, or leave "
+            "its partitions alone",
+            retryable=False,
+        )
+    for batch in _batches([cell for cell in cells if cell.listing in known], together):
+        reports = ask([known[cell.listing] for cell in batch], batch[0].month)
+        for cell, report in zip(batch, reports, strict=True):
             # It knows the first trade now, and need not ask for it every month.
-            known[cell.listing] = outcome.report.listing
-        yield outcome
+            known[cell.listing] = report.listing
+            yield outcome_of(cell, report)
 
 
-def _download_one(ask: _Ask, listing: Listing, cell: Cell) -> CellOutcome:
-    try:
-        report = ask(listing, cell.month)
-    except psycopg.OperationalError:
-        raise
-    except psycopg.Error as error:
-        # Something about this cell's rows; the other cells may well be stored.
-        problem = f"the ledger refused it: {type(error).__name__}: {error.diag.message_primary}"
-        return CellOutcome(cell, problem=problem, retryable=False)
-    return outcome_of(cell, report)
+def _batches(cells: Sequence[Cell], together: int) -> Iterator[Sequence[Cell]]:
+    """Yield cells as they are downloaded: one by one, or those of a month that share requests."""
+    if together > 1:
+        cells = sorted(cells, key=lambda cell: cell.month)
+    for _, of_a_month in groupby(cells, key=lambda cell: cell.month):
+        yield from batched(of_a_month, together)
 
 
 def outcome_of(cell: Cell, report: MonthReport) -> CellOutcome:
     """Return what a report says of its cell; what the ledger says is not known yet."""
     if report.complete:
         return CellOutcome(cell, report)
+    if report.broken:
+        # Something about this cell's rows; the other cells may well be stored.
+        return CellOutcome(cell, problem=report.explain(), retryable=False)
     retryable = bool(report.unasked) or any(failure.retryable for failure in report.failures)
     return CellOutcome(cell, report, problem=report.explain(), retryable=retryable)
 

@@ -8,22 +8,35 @@ itself).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import TypeVar
+from typing import Final, TypeVar, cast
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import tenacity
 
 from pipeline.answers import Answer, judge
 from pipeline.intervals import Interval
 from pipeline.listing import Listing
-from pipeline.providers.errors import Paused, ProviderError, TransientError
-from pipeline.providers.protocol import BarProvider
+from pipeline.providers.errors import (
+    MalformedAnswer,
+    Paused,
+    ProviderError,
+    RequestRefused,
+    TransientError,
+    UnknownSymbol,
+)
+from pipeline.providers.protocol import BarProvider, SharingProvider
+from pipeline.questions import Part, Question, questions
 
 T = TypeVar("T")
+
+_MAY_BE_ONE_OF_THEM: Final = (MalformedAnswer, RequestRefused, UnknownSymbol)
+"""Errors of a shared question that one of its listings may have caused for all."""
 
 BARS_AHEAD = 10_000
 """How many bars may have come, or be on their way, that the caller has not taken yet."""
@@ -55,11 +68,26 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one question: either an answer or an error."""
+    """What became of one listing's window: either an answer or an error."""
 
+    listing: Listing
     window: Interval
     answer: Answer | None = None
     error: ProviderError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What came of one question.
+
+    Attributes:
+        outcomes: What became of its parts.
+        again: What is to be asked now: silent edges by themselves, and parts of a shared question
+            that could not be answered together.
+    """
+
+    outcomes: Sequence[Outcome] = ()
+    again: Sequence[Question] = ()
 
 
 class Asking:
@@ -74,6 +102,7 @@ class Asking:
         self._provider = provider
         self._patience = patience
         capabilities = provider.capabilities
+        self._sharing = capabilities.sharing
         self._pool = ThreadPoolExecutor(capabilities.concurrency, thread_name_prefix=provider.name)
         # The threads have something to do while the caller commits what it has.
         self._ahead = capabilities.concurrency + BARS_AHEAD // capabilities.bars_per_request
@@ -101,29 +130,27 @@ class Asking:
         failing = "the provider was given up after too many failures in a row"
         return str(self._paused or failing) if self.given_up else ""
 
-    def ask(self, listing: Listing, windows: Iterable[Interval]) -> Iterator[Outcome]:
-        """Ask for the bars of each window and yield what becomes of each, in the order of arrival.
+    def ask(self, asked: Iterable[Part]) -> Iterator[Outcome]:
+        """Ask for the bars of windows and yield what becomes of each, in the order of arrival.
 
-        Silent edges of answers are asked again by themselves. After an error that only a person can
-        mend, a ban longer than our patience, or too many failures in a row, windows that were not
-        asked yet are left out, as are all when the provider pauses.
+        Windows of several listings share a request where the provider allows that. Silent edges of
+        answers are asked again by themselves. After an error that only a person can mend, or a ban
+        longer than our patience, windows of that listing that were not asked yet are left out; all
+        of them are when the provider pauses, or fails too often in a row.
         """
-        waiting = deque(windows)
-        under_way: set[Future[Outcome | None]] = set()
+        waiting = deque(questions(asked, self._sharing))
+        under_way: dict[Future[_Asked], Question] = {}
         while waiting or under_way:
             while waiting and len(under_way) < self._ahead:
-                under_way.add(self._pool.submit(self._ask_one, listing, waiting.popleft()))
-            done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
-            for future in done:
-                outcome = future.result()
-                if outcome is None:
-                    continue
-                if outcome.answer:
-                    waiting.extendleft(outcome.answer.unsure)
-                if self._should_stop(outcome):
-                    waiting.clear()
-                    under_way = {future for future in under_way if not future.cancel()}
-                yield outcome
+                question = waiting.popleft()
+                under_way[self._pool.submit(self._ask_one, question)] = question
+            for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+                del under_way[future]
+                waiting.extendleft(future.result().again)
+                for outcome in future.result().outcomes:
+                    if self._should_stop(outcome):
+                        _leave_out(outcome.listing, waiting, under_way)
+                    yield outcome
 
     def insist(self, question: Callable[[], T]) -> T:
         """Return the answer to a single question, asked as often as our patience allows.
@@ -142,26 +169,89 @@ class Asking:
         """Let the threads end; questions under way are waited for."""
         self._pool.shutdown(cancel_futures=True)
 
-    def _ask_one(self, listing: Listing, window: Interval) -> Outcome | None:
-        """Ask one question; None if the provider was given up before its turn came."""
+    def _ask_one(self, question: Question) -> _Asked:
+        """Ask one question; nothing comes of it if the provider was given up before its turn."""
         if self.given_up:
-            return None
+            return _Asked()
         try:
-            answer = self.insist(partial(self._attempt, listing, window))
+            outcomes = self.insist(partial(self._attempt, question))
         except Paused:
-            return None  # nothing was asked
+            return _Asked()  # nothing was asked
         except ProviderError as error:
             self._failures_in_a_row += 1
-            return Outcome(window, error=error)
+            if question.shared and isinstance(error, _MAY_BE_ONE_OF_THEM):
+                return _Asked(again=question.halves())
+            parts = question.parts
+            return _Asked([Outcome(part.listing, part.window, error=error) for part in parts])
         self._failures_in_a_row = 0
-        return Outcome(window, answer=answer)
+        return self._sort(outcomes)
 
-    def _attempt(self, listing: Listing, window: Interval) -> Answer:
-        bars = self._provider.fetch_bars(listing.symbol, listing.asset_class, window)
+    def _sort(self, outcomes: Sequence[Outcome]) -> _Asked:
+        """Part what is answered from what is to be asked again, by itself."""
+        good = [one for one in outcomes if one.answer]
+        failed = [Part(one.listing, one.window) for one in outcomes if one.error]
+        edges = [
+            Part(one.listing, edge) for one in good if one.answer for edge in one.answer.unsure
+        ]
+        again = [*(Question((part,)) for part in failed), *questions(edges, self._sharing)]
+        return _Asked(good, again)
+
+    def _attempt(self, question: Question) -> Sequence[Outcome]:
+        """Ask once. Of a shared question, a part may have an error of its own.
+
+        Raises:
+            ProviderError: No part has an answer.
+        """
+        if not question.shared:
+            (part,) = question.parts
+            listing = part.listing
+            bars = self._provider.fetch_bars(listing.symbol, listing.asset_class, part.window)
+            return [Outcome(listing, part.window, self._judge(part, bars))]
+        markets = [(part.listing.symbol, part.listing.asset_class) for part in question.parts]
+        answers = cast("SharingProvider", self._provider).fetch_shared(markets, question.window)
+        return [
+            self._judged(part, answer, question.window)
+            for part, answer in zip(question.parts, answers, strict=True)
+        ]
+
+    def _judged(self, part: Part, answer: pa.Table | ProviderError, asked: Interval) -> Outcome:
+        if isinstance(answer, ProviderError):
+            return Outcome(part.listing, part.window, error=answer)
+        try:
+            mine = _without_others(answer, part.window, asked)
+            return Outcome(part.listing, part.window, self._judge(part, mine))
+        except ProviderError as error:
+            return Outcome(part.listing, part.window, error=error)
+
+    def _judge(self, part: Part, bars: pa.Table) -> Answer:
         whole = self._provider.capabilities.says_when_cut
-        return judge(self._provider.name, window, bars, says_when_cut=whole)
+        return judge(self._provider.name, part.window, bars, says_when_cut=whole)
 
     def _should_stop(self, outcome: Outcome) -> bool:
         if outcome.error is None:
             return False
         return self.given_up or not self._patience.waits_out(outcome.error)
+
+
+def _leave_out(
+    listing: Listing, waiting: deque[Question], under_way: dict[Future[_Asked], Question]
+) -> None:
+    """Ask nothing more about a listing, except what is under way."""
+    left = [rest for question in waiting if (rest := question.without(listing))]
+    waiting.clear()
+    waiting.extend(left)
+    for future, question in list(under_way.items()):
+        if question.without(listing) is None and future.cancel():
+            del under_way[future]
+
+
+def _without_others(bars: pa.Table, window: Interval, asked: Interval) -> pa.Table:
+    """Cut off what was asked for the sake of others; bars that nobody asked for are left in."""
+    if window == asked:
+        return bars
+    bounds = (asked.start, window.start, window.end, asked.end)
+    first, start, end, last = (pa.scalar(bound, bars["ts"].type) for bound in bounds)
+    ts = bars["ts"]
+    mine = pc.and_(pc.greater_equal(ts, start), pc.less(ts, end))
+    strange = pc.or_(pc.less(ts, first), pc.greater_equal(ts, last))
+    return bars.filter(pc.or_(mine, strange))

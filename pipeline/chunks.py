@@ -33,10 +33,12 @@ class Chunk:
     Attributes:
         opened_at: When the first answer came, UTC.
         rows: How many bars have come.
+        minutes: How many minutes the questions have settled, one way or the other.
     """
 
     opened_at: datetime
     rows: int = 0
+    minutes: int = 0
     _bars: list[pa.Table] = field(default_factory=list)
     _answered: list[Interval] = field(default_factory=list)
     _failed: list[Failure] = field(default_factory=list)
@@ -44,6 +46,7 @@ class Chunk:
 
     def add(self, outcome: Outcome, now: datetime) -> None:
         """Add what became of one question."""
+        self.minutes += (outcome.answer.answered if outcome.answer else outcome.window).minutes
         if outcome.answer is not None:
             self._bars.append(outcome.answer.bars)
             self._answered.append(outcome.answer.answered)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -25,6 +25,8 @@ from pipeline.pages import pages
 from pipeline.providers.capabilities import Capabilities
 from pipeline.providers.errors import Paused, ProviderError
 from pipeline.providers.protocol import ArchiveProvider, BarProvider
+from pipeline.questions import Part
+from pipeline.reports import MonthReport, noting
 from pipeline.store import coverage, failures, listings, refusals
 from pipeline.store.cells import Cell
 from pipeline.store.database import Database
@@ -43,52 +45,16 @@ _LARGEST_SKEW = timedelta(days=2)
 
 
 @dataclass(slots=True)
-class MonthReport:
-    """What a download did for one listing and month.
+class _Job:
+    """What is open of one listing's month: the windows to ask for.
 
-    Attributes:
-        listing: The listing, with its first trade.
-        month: The calendar month.
-        wanted: The minutes to have by now; None when the listing has no life in that month yet.
-        requests: HTTP requests sent.
-        inserted: Bars stored for the first time.
-        revised: Stored bars that came back different.
-        refused: Delivered rows that were refused.
-        failures: Ranges that were asked for and not properly answered.
-        unasked: Minutes left because the provider was given up before they were asked for, no more
-            questions were allowed, or nothing new is believed of the listing.
-        doubt: Why nothing new is believed of it, if that is so.
-        given_up: Why the provider was not asked any more, if that is so.
-        seconds: Wall time.
+    What overlaps stored answers comes first: a feed that contradicts them is noticed before
+    anything new of it is stored.
     """
 
-    listing: Listing
-    month: date
-    wanted: Interval | None = None
-    requests: int = 0
-    inserted: int = 0
-    revised: int = 0
-    refused: int = 0
-    failures: tuple[failures.Failure, ...] = ()
-    unasked: int = 0
-    doubt: refusals.Doubt | None = None
-    given_up: str = ""
-    seconds: float = 0.0
-
-    @property
-    def complete(self) -> bool:
-        """Whether everything that could be asked for was properly answered."""
-        return not self.failures and not self.unasked
-
-    def explain(self) -> str:
-        """Return, in a line, why the month is not complete; empty when it is."""
-        reasons = [f"{failure.during}: {failure.message}" for failure in self.failures[:3]]
-        if len(self.failures) > len(reasons):
-            reasons.append(f"and {len(self.failures) - len(reasons)} more failed ranges")
-        if self.unasked:
-            why = self.doubt or self.given_up or "no more questions were allowed"
-            reasons.append(f"{self.unasked} minutes left open: {why}")
-        return "; ".join(reasons)
+    report: MonthReport
+    known: Sequence[Interval]
+    new: Sequence[Interval]
 
 
 def _utc_now() -> datetime:
@@ -173,15 +139,11 @@ class Downloader:
         Raises:
             psycopg.Error, DatabaseError: The ledger cannot be read or written.
         """
-        started, sent = time.monotonic(), self._provider.requests_sent
-        report = MonthReport(listing, month.replace(day=1))
-        if listing.in_universe:
-            rules = Rules(self._now(), self._capabilities.settling, only_due=only_due, again=again)
-            if work := self._work(report, rules):
-                self._ask(report, work, at_most)
-        report.given_up = self._asking.why_given_up
-        report.requests = self._provider.requests_sent - sent
-        report.seconds = time.monotonic() - started
+        (report,) = self.download_together(
+            [listing], month, only_due=only_due, again=again, at_most=at_most
+        )
+        if report.broken:
+            raise report.broken
         return report
 
     def look(self, listings: Iterable[Listing]) -> None:
@@ -193,6 +155,43 @@ class Downloader:
         if self._archive:
             for listing in listings:
                 self._archive.look(listing, self._now())
+
+    def download_together(
+        self,
+        listings: Sequence[Listing],
+        month: date,
+        *,
+        only_due: bool = False,
+        again: bool = False,
+        at_most: int | None = None,
+    ) -> list[MonthReport]:
+        """Download one month of several listings, which share requests where the provider has such.
+
+        Each listing's answers are judged, stored and refused by themselves.
+
+        Args:
+            listings: The listings, each once.
+            month: Any day of the month.
+            only_due: Leave failed ranges alone until their next attempt is due.
+            again: Ask for all minutes again, also settled ones, and compare.
+            at_most: Ask so many questions, as if none were shared; None for as many as it takes.
+
+        Returns:
+            What was done, in the order of the listings.
+
+        Raises:
+            psycopg.OperationalError, DatabaseError: The ledger stayed away too long.
+        """
+        started, sent = time.monotonic(), self._provider.requests_sent
+        reports = [MonthReport(listing, month.replace(day=1)) for listing in listings]
+        rules = Rules(self._now(), self._capabilities.settling, only_due=only_due, again=again)
+        found = [self._job(report, rules) for report in reports if report.listing.in_universe]
+        self._ask([job for job in found if job], at_most)
+        reports[0].requests = self._provider.requests_sent - sent
+        for report in reports:
+            report.given_up = self._asking.why_given_up
+            report.seconds = (time.monotonic() - started) / len(reports)
+        return reports
 
     def judge(self, listings: Iterable[Listing]) -> set[Cell]:
         """Judge the silences of listings wherever something has changed; return which months.
@@ -210,6 +209,16 @@ class Downloader:
             )
         )
         return {Cell(keys[number], month) for number, months in judged.items() for month in months}
+
+    def _job(self, report: MonthReport, rules: Rules) -> _Job | None:
+        with noting(report):
+            work = self._work(report, rules)
+            if work is None:
+                return None
+            windows = pages(work.needed, work.askable, self._capabilities.bars_per_request)
+            known = [one for one in windows if any(map(one.intersection, work.answered))]
+            return _Job(report, known, [one for one in windows if one not in known])
+        return None
 
     def _work(self, report: MonthReport, rules: Rules) -> Work | None:
         """Return what is open of the month; None when nothing of it is to be had yet."""
@@ -290,22 +299,22 @@ class Downloader:
         self._session.run(lambda c: coverage.mark_unavailable(c, listing.id, lost))
         return Interval(edge, wanted.end) if edge < wanted.end else None
 
-    def _ask(self, report: MonthReport, work: Work, at_most: int | None) -> None:
-        """Ask for what is not covered, in as few pages as hold it.
-
-        What overlaps stored answers comes first: a feed that contradicts them is noticed before
-        anything new of it is stored.
-        """
-        windows = pages(work.needed, work.askable, self._capabilities.bars_per_request)
-        known = [one for one in windows if any(map(one.intersection, work.answered))]
-        new = [one for one in windows if one not in known]
-        asked = self._ask_for(report, known[:at_most])
+    def _ask(self, jobs: Sequence[_Job], at_most: int | None) -> None:
+        """Ask for what is not covered, in as few requests as hold it."""
+        for job in jobs:
+            job.report.unasked = sum(window.minutes for window in (*job.known, *job.new))
+        reports = {job.report.listing.id: job.report for job in jobs}
+        known = [Part(job.report.listing, window) for job in jobs for window in job.known]
+        self._ask_for(reports, known[:at_most])
         rest = None if at_most is None else max(0, at_most - len(known))
-        if new[:rest]:
-            report.doubt = self._doubt(report)
-            if report.doubt is None:
-                asked += self._ask_for(report, new[:rest])
-        report.unasked = sum(window.minutes for window in windows) - asked
+        new = []
+        for job in jobs:
+            if job.new and rest != 0 and not job.report.broken:
+                with noting(job.report):
+                    job.report.doubt = self._doubt(job.report)
+                    if job.report.doubt is None:
+                        new += [Part(job.report.listing, window) for window in job.new]
+        self._ask_for(reports, new[:rest])
 
     def _doubt(self, report: MonthReport) -> refusals.Doubt | None:
         """Return why nothing new is to be believed; an older doubt is put to the test again."""
@@ -314,33 +323,36 @@ class Downloader:
         found = self._session.run(lambda c: refusals.doubt(c, listing.id, page))
         if found is None or found.month == report.month:
             return found
-        for chunk, _ in self._chunks(listing, [found.last]):
+        for _, chunk in self._chunks([Part(listing, found.last)]):
             delivery = chunk.delivery(listing.id, self._now(), self._capabilities.settling)
             # What is kept for somebody to decide about stays as it was shown.
             with suppress(ContradictoryDelivery):
                 self._session.run(partial(commit, delivery=delivery))
         return self._session.run(lambda c: refusals.doubt(c, listing.id, page))
 
-    def _ask_for(self, report: MonthReport, windows: list[Interval]) -> int:
-        """Ask some questions and store the answers; return how many minutes that settled."""
-        asked = 0
-        for chunk, minutes in self._chunks(report.listing, windows):
-            asked += minutes
-            self._commit(report, chunk)
-        return asked
+    def _ask_for(self, reports: Mapping[int, MonthReport], parts: Sequence[Part]) -> None:
+        """Ask some questions and store the answers, each listing's by themselves."""
+        for listing_id, chunk in self._chunks(parts):
+            report = reports[listing_id]
+            if not report.broken:
+                report.unasked -= chunk.minutes
+                with noting(report):
+                    self._commit(report, chunk)
 
-    def _chunks(self, listing: Listing, windows: list[Interval]) -> Iterator[tuple[Chunk, int]]:
-        """Yield chunks of answers, each with the number of minutes that its questions settled."""
-        chunk, minutes = Chunk(self._now()), 0
-        for outcome in self._asking.ask(listing, windows):
+    def _chunks(self, parts: Iterable[Part]) -> Iterator[tuple[int, Chunk]]:
+        """Yield chunks of answers, each of one listing, by its number."""
+        chunks: dict[int, Chunk] = {}
+        for outcome in self._asking.ask(parts):
             now = self._now()
-            chunk.add(outcome, now)
-            minutes += (outcome.answer.answered if outcome.answer else outcome.window).minutes
-            if chunk.rows >= CHUNK_BARS or now - chunk.opened_at >= CHUNK_AGE:
-                yield chunk, minutes
-                chunk, minutes = Chunk(self._now()), 0
-        if minutes:
-            yield chunk, minutes
+            chunks.setdefault(outcome.listing.id, Chunk(now)).add(outcome, now)
+            full = [
+                number
+                for number, chunk in chunks.items()
+                if chunk.rows >= CHUNK_BARS or now - chunk.opened_at >= CHUNK_AGE
+            ]
+            for number in full:
+                yield number, chunks.pop(number)
+        yield from chunks.items()
 
     def _commit(self, report: MonthReport, chunk: Chunk) -> None:
         now = self._now()

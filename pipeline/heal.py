@@ -8,17 +8,20 @@ the order in which they are downloaded. How one month is downloaded is `download
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from itertools import groupby
 
 import psycopg
 
-from pipeline.download import Downloader, MonthReport
+from pipeline.download import Downloader
 from pipeline.intervals import Interval, floor_minute
 from pipeline.listing import Listing
 from pipeline.pages import pages
 from pipeline.providers.capabilities import Capabilities
+from pipeline.questions import batched
+from pipeline.reports import MonthReport
 from pipeline.store.cells import Cell
 from pipeline.store.listings import listings
 from pipeline.store.losses import Threat, threats
@@ -180,22 +183,36 @@ def heal(
     """
     healing = Healing(budget, left=tasks)
     known: dict[int, Listing] = {}
-    for number, task in enumerate(tasks):
-        allowed = budget - healing.requests
-        if downloader.given_up or task.requests > 0 >= allowed:
+    done = 0
+    for together in _together(tasks, downloader.capabilities):
+        allowed, takes = budget - healing.requests, sum(task.requests for task in together)
+        if downloader.given_up or takes > 0 >= allowed:
             break
-        # Its first trade may have been found by an earlier task.
-        listing = known.get(task.listing.id, task.listing)
-        report = downloader.download(listing, task.month, only_due=True, at_most=max(allowed, 0))
-        known[listing.id] = report.listing
-        healing.reports.append(report)
-        healing.requests += report.requests
-        tell(healing)
-        if task.requests > allowed:
+        # Their first trades may have been found by an earlier task.
+        wanted = [known.get(task.listing.id, task.listing) for task in together]
+        reports = downloader.download_together(
+            wanted, together[0].month, only_due=True, at_most=max(allowed, 0)
+        )
+        for report in reports:
+            if report.broken:
+                raise report.broken
+            known[report.listing.id] = report.listing
+            healing.reports.append(report)
+            healing.requests += report.requests
+            tell(healing)
+        if takes > allowed:
             break
-        healing.left = tasks[number + 1 :]
+        done += len(together)
+        healing.left = tasks[done:]
     healing.judged = downloader.judge(known.values())
     return healing
+
+
+def _together(tasks: Sequence[Task], capabilities: Capabilities) -> Iterator[Sequence[Task]]:
+    """Yield the tasks, in their order, as they may share requests: of one month and one size."""
+    most = capabilities.sharing.listings if capabilities.sharing else 1
+    for _, alike in groupby(tasks, key=lambda task: (task.requests, task.month)):
+        yield from batched(alike, most)
 
 
 def _requests(work: Work, capabilities: Capabilities, reach: datetime | None) -> int:

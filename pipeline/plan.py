@@ -115,7 +115,12 @@ def _seconds(weight: int, capabilities: Capabilities, left: int | None) -> float
 
 
 def _requests(alike: AlikeWork, capabilities: Capabilities) -> int:
-    return alike.cells * len(pages(alike.needed, alike.askable, capabilities.bars_per_request))
+    sharing = capabilities.sharing
+    windows = pages(alike.needed, alike.askable, capabilities.bars_per_request)
+    if sharing is None:
+        return alike.cells * len(windows)
+    together = (min(sharing.listings, sharing.minutes // window.minutes) for window in windows)
+    return sum(ceil(alike.cells / max(1, listings)) for listings in together)
 
 
 def _bars(alike: AlikeWork, capabilities: Capabilities) -> float:

@@ -137,7 +137,7 @@ def spoil_rows(document: Json, fault: Fault, dialect: Dialect, query: Mapping[st
     if fault.kind == "page_token":
         dialect.spoil_token(document, fault.variant or "repeated", query)
         return
-    rows = dialect.rows(document)
+    rows = dialect.rows_of(document, fault.symbol)
     variants = [fault.variant] if fault.variant else ROW_KINDS["bad_values"]
     for turn, row in enumerate(rows[::5]):
         _spoil(row, variants[turn % len(variants)], dialect.row_fields)

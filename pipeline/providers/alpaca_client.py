@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
@@ -20,7 +21,13 @@ from pipeline.providers.alpaca_assets import CLASS, AssetList
 from pipeline.providers.alpaca_errors import translate
 from pipeline.providers.alpaca_pages import whole_answer
 from pipeline.providers.alpaca_session import Watched, open_clients
-from pipeline.providers.errors import AuthenticationFailed, MalformedAnswer, Unsupported
+from pipeline.providers.errors import (
+    AuthenticationFailed,
+    MalformedAnswer,
+    ProviderError,
+    UnknownSymbol,
+    Unsupported,
+)
 from pipeline.providers.limiter import Limiter
 from pipeline.providers.options import ProviderOptions
 from pipeline.providers.protocol import FirstTrade, Market
@@ -117,7 +124,7 @@ class AlpacaProvider:
             raise Unsupported(self.name, f"opened for {opened} and not for {asset_class}")
         for status in ("active", "inactive"):  # the list of what is gone is long, and seldom needed
             if found := self._listed(status).find(symbol):
-                return Market(found.symbol, asset_class, found.base, found.quote, found.active)
+                return replace(found, asset_class=asset_class)
         raise self._listed("active").unknown(symbol)
 
     def first_trade(self, symbol: str, asset_class: str) -> FirstTrade | None:
@@ -157,10 +164,26 @@ class AlpacaProvider:
         self._watch.check_over(window)
         return bars
 
+    def fetch_shared(
+        self, markets: Sequence[tuple[str, str]], window: Interval
+    ) -> Sequence[pa.Table | ProviderError]:
+        """Ask once for the bars that several markets have in `window`; see `SharingProvider`."""
+        found = [self._found(symbol, asset_class) for symbol, asset_class in markets]
+        names = sorted({one for one in found if isinstance(one, str)})
+        bars = self._ask(names, window) if names else {}
+        self._watch.check_over(window)
+        return [bars[one] if isinstance(one, str) else one for one in found]
+
     def close(self) -> None:
         """Give back connections."""
         for client in (self._data, *self._hosts):
             client.close()
+
+    def _found(self, symbol: str, asset_class: str) -> str | UnknownSymbol | Unsupported:
+        try:
+            return self.find_market(symbol, asset_class).symbol
+        except (UnknownSymbol, Unsupported) as error:
+            return error
 
     def _ask(
         self, symbols: Sequence[str], window: Interval, limit: int | None = None

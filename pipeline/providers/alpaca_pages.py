@@ -53,6 +53,10 @@ def whole_answer(
     parts: dict[str, list[pa.Table]] = defaultdict(list)
     rows = 0
     for page in _pages(provider, ask):
+        if rows > most * len(symbols):
+            raise MalformedAnswer(
+                provider, f"{rows} bars came where {most * len(symbols)} fit: pages have no end"
+            )
         for symbol, part in page.items():
             if symbol not in symbols:
                 raise MalformedAnswer(provider, f"bars of {symbol!r} came, which nobody asked for")
@@ -62,10 +66,6 @@ def whole_answer(
                 raise MalformedAnswer(provider, f"a later page of {symbol} goes back in time")
             before.append(table)
             rows += len(part)
-        if rows > most * len(symbols):
-            raise MalformedAnswer(
-                provider, f"{rows} bars came where {most * len(symbols)} fit: pages have no end"
-            )
     return {
         symbol: pa.concat_tables(parts[symbol]) if parts[symbol] else empty_bars()
         for symbol in symbols

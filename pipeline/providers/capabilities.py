@@ -33,6 +33,14 @@ class RateLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class Sharing:
+    """One request may ask for up to `listings` listings, for `minutes` minutes of all together."""
+
+    listings: int
+    minutes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a provider can serve and how it behaves.
 
@@ -44,6 +52,7 @@ class Capabilities:
         list_requests: How many requests a run takes before its first bars: the list of spot
             markets, or cookies; 0 where bars need nothing of the kind.
         bars_per_request: Longest window of one request, in minutes.
+        sharing: How several listings share a request; None if each needs its own.
         history_minutes: Only this many newest minutes can be asked for; None for the whole history.
         history_since: No earlier minute can be asked for, UTC; None for the whole history.
         quiet_minutes: What a minute without a trade looks like: left out, or a flat bar of volume
@@ -74,6 +83,7 @@ class Capabilities:
     request_weight: int = 1
     list_weight: int = 1
     list_requests: int = 1
+    sharing: Sharing | None = None
     history_minutes: int | None = None
     history_since: datetime | None = None
     quiet_minutes: Literal["omitted", "flat"] = "omitted"

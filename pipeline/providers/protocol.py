@@ -183,3 +183,24 @@ class ArchiveProvider(BarProvider, Protocol):
             ProviderError: The archive cannot be looked at.
         """
         ...
+
+
+class SharingProvider(BarProvider, Protocol):
+    """A provider that serves several listings in one request (`capabilities.sharing`)."""
+
+    def fetch_shared(
+        self, markets: Sequence[tuple[str, str]], window: Interval
+    ) -> Sequence[pa.Table | ProviderError]:
+        """Ask once for the bars that several markets have in `window`.
+
+        Args:
+            markets: Symbol and asset class of each, as `fetch_bars` takes them.
+            window: The minutes, the same for all.
+
+        Returns:
+            For each market what `fetch_bars` returns for it, or the error that is its own.
+
+        Raises:
+            ProviderError: There is no answer about any of them.
+        """
+        ...

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from pipeline.providers.capabilities import Capabilities, RateLimit
+from pipeline.providers.capabilities import Capabilities, RateLimit, Sharing
 from pipeline.settling import Settling
 
 CAPABILITIES: Final[Mapping[str, Capabilities]] = {
@@ -56,6 +56,7 @@ CAPABILITIES: Final[Mapping[str, Capabilities]] = {
         # A page holds 10,000 bars: in 14 days, 10 of them trading days from 04:00 to 20:00 New
         # York, there are 9,600 at most. Longer answers come in several pages.
         bars_per_request=14 * 24 * 60,
+        sharing=Sharing(listings=500, minutes=10_000),
         # What the free plan is served of the feed of all exchanges is a quarter of an hour old.
         lag=timedelta(minutes=16),
         feed_lags={"iex": timedelta(minutes=1)},

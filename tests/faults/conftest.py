@@ -15,12 +15,13 @@ import yaml
 
 import venue as venue_package
 from pipeline.asking import Patience
-from pipeline.download import Downloader, MonthReport
+from pipeline.download import Downloader
 from pipeline.intervals import Interval
 from pipeline.listing import Listing
 from pipeline.providers.capabilities import RateLimit
 from pipeline.providers.ccxt_client import CcxtProvider
 from pipeline.providers.options import ProviderOptions
+from pipeline.reports import MonthReport
 from pipeline.store.coverage import CoverageRow, coverage
 from pipeline.store.database import Database
 from pipeline.store.limits import LedgerLimiter

@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pipeline.download import Downloader, MonthReport
+from pipeline.download import Downloader
 from pipeline.intervals import MINUTE, floor_minute
 from pipeline.listing import Listing
 from pipeline.providers.ccxt_client import CcxtProvider
 from pipeline.providers.options import ProviderOptions
+from pipeline.reports import MonthReport
 from pipeline.store.database import Database
 from pipeline.store.limits import LedgerLimiter
 from pipeline.store.listings import listings, sync_universe

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from pipeline.download import MonthReport
 from pipeline.intervals import MINUTE, Interval
+from pipeline.reports import MonthReport
 from pipeline.store.database import Database
 from tests.making import at, span
 from tests.realdata.ledgers import Recording, fill, venue_of

@@ -14,13 +14,14 @@ import pytest
 from assets.checks import minutes_add_up
 from assets.downloading import CellOutcome, download_cells
 from pipeline.commands.status import _losses, _show_losses
-from pipeline.download import Downloader, MonthReport
+from pipeline.download import Downloader
 from pipeline.heal import find_tasks, heal
 from pipeline.intervals import MINUTE, Interval
 from pipeline.providers.capabilities import LOSS_WARNING, RateLimit
 from pipeline.providers.options import ProviderOptions
 from pipeline.providers.table import capabilities_for
 from pipeline.providers.yahoo_client import YahooProvider
+from pipeline.reports import MonthReport
 from pipeline.settings import Settings
 from pipeline.store.cells import Cell
 from pipeline.store.coverage import coverage

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pipeline.asking import Patience
-from pipeline.download import Downloader, MonthReport
+from pipeline.download import Downloader
 from pipeline.files_declaration import FilesConfig
 from pipeline.heal import find_due
 from pipeline.intervals import Interval
@@ -20,6 +20,7 @@ from pipeline.listing import Listing
 from pipeline.providers.files_client import FilesProvider
 from pipeline.providers.options import ProviderOptions
 from pipeline.providers.table import CAPABILITIES
+from pipeline.reports import MonthReport
 from pipeline.store.coverage import CoverageRow, coverage
 from pipeline.store.database import Database
 from pipeline.store.listings import listings, sync_universe

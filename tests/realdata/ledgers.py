@@ -9,12 +9,13 @@ from datetime import datetime
 from pathlib import Path
 
 from pipeline.asking import Patience
-from pipeline.download import Downloader, MonthReport
+from pipeline.download import Downloader
 from pipeline.intervals import Interval
 from pipeline.providers.capabilities import RateLimit
 from pipeline.providers.ccxt_client import CcxtProvider
 from pipeline.providers.limiter import Unlimited
 from pipeline.providers.options import ProviderOptions
+from pipeline.reports import MonthReport
 from pipeline.store.database import Database
 from pipeline.store.listings import listings, sync_universe
 from pipeline.universe import Universe

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.download import MonthReport
+from pipeline.reports import MonthReport
 from pipeline.store import refusals
 from pipeline.store.coverage import coverage
 from pipeline.store.database import Database

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.asking import Patience
-from pipeline.download import MonthReport
 from pipeline.intervals import Interval, floor_minute
+from pipeline.reports import MonthReport
 from pipeline.store.coverage import CoverageRow, coverage
 from pipeline.store.database import Database
 from tests.making import at, span

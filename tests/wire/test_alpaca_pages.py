@@ -46,7 +46,7 @@ def test_pages_that_do_not_fit_together_are_no_answer(
     broken = Answers(provider, *documents)
     with pytest.raises(MalformedAnswer, match=reason):
         provider.fetch_bars("AAPL", "equity", HOUR)
-    assert len(broken.asked) <= 61
+    assert len(broken.asked) <= 62
 
 
 def test_pages_smaller_than_asked_for_are_followed_to_their_end(alpaca: AlpacaOpener) -> None:

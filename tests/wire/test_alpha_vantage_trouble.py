@@ -26,6 +26,7 @@ from pipeline.providers.errors import (
 )
 from pipeline.providers.limiter import Unlimited
 from pipeline.quality import sift
+from pipeline.questions import Part
 from tests.wire.alpha_vantage import KEY, NOW, AlphaVantageOpener, keys, month, plain, published
 from venue import VenueProcess
 
@@ -104,7 +105,8 @@ def test_a_note_in_the_middle_of_a_run_leaves_that_month_failed_and_the_others_w
     monthly_venue.post_fault("rate_limit", from_ms=ms(inside), to_ms=ms(inside) + 1)
     impatient = Patience(attempts=1, longest_wait=timedelta(minutes=2))
     asking = Asking(client, impatient)
-    outcomes = {one.window: one for one in asking.ask(listing, [windows[0], APRIL, windows[1]])}
+    parts = [Part(listing, window) for window in (windows[0], APRIL, windows[1])]
+    outcomes = {one.window: one for one in asking.ask(parts)}
     asking.close()
     assert isinstance(outcomes[APRIL].error, RateLimited)
     for window in windows:

@@ -176,6 +176,14 @@ class Alpaca(Dialect):
         bars = document["bars"] or []
         return [bar for part in bars.values() for bar in part] if isinstance(bars, dict) else bars
 
+    def rows_of(self, document: Json, symbol: str | None) -> list[Json]:
+        """Return the bars of one symbol, or of all."""
+        bars = document["bars"]
+        if symbol is None or not isinstance(bars, dict):
+            return self.rows(document)
+        rows: list[Json] = bars.get(symbol.partition("@")[0], [])
+        return rows
+
     def spoil_token(self, document: Json, variant: str, query: Mapping[str, str]) -> None:
         """Send the token again that was asked with, or none."""
         if variant == "dropped":

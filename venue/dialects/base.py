@@ -139,6 +139,11 @@ class Dialect(ABC):
     def rows(self, document: Json) -> list[Json]:
         """Return the list of rows inside a decoded answer, to be changed in place."""
 
+    def rows_of(self, document: Json, symbol: str | None) -> list[Json]:
+        """Return the rows of one symbol, where an answer holds several; None for all of them."""
+        del symbol
+        return self.rows(document)
+
     @abstractmethod
     def unknown_symbol(self) -> Answer:
         """Answer a request for a market that is not listed."""
