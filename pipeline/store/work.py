@@ -54,7 +54,8 @@ WITH cell AS ({cells}), open AS (
     JOIN ledger.session_month s ON (s.session, s.month) = (l.session, cell.month)
     LEFT JOIN ledger.coverage c ON (c.listing_id, c.month) = (cell.listing_id, cell.month)
     WHERE %(again)s OR c.listing_id IS NULL
-       OR NOT tstzmultirange(cell.wanted) * s.asked <@ (c.settled + c.unavailable)
+       OR CASE WHEN cell.wanted <@ (c.settled + c.unavailable) THEN false
+               ELSE NOT tstzmultirange(cell.wanted) * s.asked <@ (c.settled + c.unavailable) END
        OR (cell.listing_id, cell.month) IN (
             SELECT listing_id, date_trunc('month', lower(during), 'UTC')::date
             FROM ledger.fetch_failure)
