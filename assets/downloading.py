@@ -224,4 +224,6 @@ def _why_nothing_wanted(report: MonthReport) -> str:
     if start >= month.end:
         what = "start in the universe" if start == listing.starts_at else "first trade"
         return f"before the listing's {what}, {start:%Y-%m-%d %H:%M} UTC"
+    if listing.standby is not None:
+        return "a standby: nobody before it failed to deliver anything here"
     return "no minute of it is final yet"

@@ -24,6 +24,7 @@ from pipeline.commands.init import init
 from pipeline.commands.migrate import migrate
 from pipeline.commands.output import warn
 from pipeline.commands.plan import plan
+from pipeline.commands.selection import selection
 from pipeline.commands.status import status
 from pipeline.commands.up import up
 
@@ -37,7 +38,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for _command in (init, up, demo, migrate, status, gaps, bars, plan, backfill, heal, doctor):
+for _command in (
+    init,
+    up,
+    demo,
+    migrate,
+    status,
+    gaps,
+    bars,
+    plan,
+    backfill,
+    heal,
+    selection,
+    doctor,
+):
     app.command()(_command)
 app.command("import")(import_files)
 app.add_typer(revisions.app, name="revisions")

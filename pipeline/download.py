@@ -15,6 +15,8 @@ from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Self
 
+import psycopg
+
 from pipeline.archives import Archive
 from pipeline.asking import Asking, Patience
 from pipeline.chunks import Chunk, failure_of
@@ -33,6 +35,7 @@ from pipeline.store.database import Database
 from pipeline.store.deliveries import commit
 from pipeline.store.merging import ContradictoryDelivery, Merged
 from pipeline.store.session import LedgerSession
+from pipeline.store.standby import follow_needs, needed
 from pipeline.store.work import Rules, Work, work_of
 
 CHUNK_BARS = 20_000
@@ -196,18 +199,21 @@ class Downloader:
     def judge(self, listings: Iterable[Listing]) -> set[Cell]:
         """Judge the silences of listings wherever something has changed; return which months.
 
+        What is wanted of their standbys follows.
+
         Raises:
             psycopg.Error, DatabaseError: The ledger cannot be read or written.
         """
         keys = {listing.id: listing.key for listing in listings}
-        judged = self._session.run(
-            lambda c: judge(
-                c,
-                self._provider.name,
-                keys,
-                sends_quiet_minutes=self._capabilities.quiet_minutes == "flat",
-            )
-        )
+        flat = self._capabilities.quiet_minutes == "flat"
+
+        def judge_and_follow(connection: psycopg.Connection) -> dict[int, list[date]]:
+            with connection.transaction():
+                found = judge(connection, self._provider.name, keys, sends_quiet_minutes=flat)
+                follow_needs(connection, keys)
+            return found
+
+        judged = self._session.run(judge_and_follow)
         return {Cell(keys[number], month) for number, months in judged.items() for month in months}
 
     def _job(self, report: MonthReport, rules: Rules) -> _Job | None:
@@ -238,7 +244,7 @@ class Downloader:
     def _prepare(self, report: MonthReport) -> Interval | None:
         """Find out what is wanted of the month; return what of it can still be asked for."""
         month = Interval.month(report.month)
-        if self._wanted(report.listing, month) is None:
+        if self._wanted(report.listing, month) is None or not self._is_needed(report):
             return None
         if not self._find_first_trade(report, month):
             return None
@@ -266,6 +272,13 @@ class Downloader:
         except ProviderError:
             return False  # the first question meets the same trouble, and that is put on record
         return (self._provider.clock_skew or timedelta(0)) < timedelta(0)
+
+    def _is_needed(self, report: MonthReport) -> bool:
+        """Return whether anything is wanted of a month: of a standby's, seldom."""
+        listing, month = report.listing, report.month
+        return listing.standby is None or bool(
+            self._session.run(lambda c: needed(c, listing.id, month))
+        )
 
     def _find_first_trade(self, report: MonthReport, month: Interval) -> bool:
         """Look up the listing's first trade, if that is due; return whether to go on."""

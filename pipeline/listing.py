@@ -26,6 +26,7 @@ class Listing:
         first_trade: First minute the provider has, UTC; None while it is not known.
         first_trade_checked_at: When the provider was last asked for that; None for never.
         in_universe: Whether the universe file still names it.
+        standby: None: everything is wanted of it; else its turn among its instrument's standbys.
     """
 
     id: int
@@ -38,6 +39,7 @@ class Listing:
     first_trade: datetime | None
     first_trade_checked_at: datetime | None
     in_universe: bool
+    standby: int | None = None
 
     def first_trade_due(self, now: datetime) -> bool:
         """Return whether it is time to ask the provider for the first trade."""

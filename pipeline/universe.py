@@ -35,6 +35,7 @@ from pipeline.providers.table import CAPABILITIES, CLIENTS
 from pipeline.sessions import Session
 from pipeline.settling import Settling
 from pipeline.universe_file import KeyPath, UniverseError, dotted, nearest
+from pipeline.universe_selection import Role, SelectionRule, standbys
 from pipeline.universe_sessions import SessionConfig, default_session, session_name, unknown_session
 
 __all__ = ["AssetClass", "ListingSpec", "Universe", "UniverseError", "json_schema", "load_universe"]
@@ -44,6 +45,10 @@ AssetClass = Literal["crypto_spot", "crypto_swap", "crypto_future", "equity", "e
 
 def _none_is_empty(value: object) -> object:
     return {} if value is None else value
+
+
+def _none_is_nothing(value: object) -> object:
+    return () if value is None else value
 
 
 def _rising(delays: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
@@ -133,6 +138,9 @@ class ListingConfig(words.FileModel):
     """The minute before which collecting stops: delisted, or no longer wanted."""
     session: SessionName | None = None
     """When its market is open here, instead of the instrument's session."""
+    role: Role | None = None
+    """standby: asked only for what the others failed to deliver; primary: collected in full. If not
+    said, the rules under selection decide, and without one it is a primary."""
 
     @model_validator(mode="before")
     @classmethod
@@ -163,6 +171,8 @@ class InstrumentConfig(words.FileModel):
     session: SessionName | None = None
     """When its market is open: 24x7, 24x5, an exchange as in XNYS, or one under sessions. If not
     said: 24x7 for crypto, 24x5 for fx, XNYS for the others."""
+    region: Text | None = None
+    """Where it belongs, as in US, for the rules under selection."""
     listings: Annotated[
         Mapping[Provider, ListingConfig], BeforeValidator(_none_is_empty), ByName
     ] = {}
@@ -183,6 +193,8 @@ class ListingSpec:
     end: datetime | None = None
     """None: still collected."""
     session: str = ALWAYS
+    standby: int | None = None
+    """None: collected in full; else its turn among the standbys of its instrument."""
 
 
 class Universe(words.FileModel):
@@ -201,6 +213,8 @@ class Universe(words.FileModel):
         Mapping[SessionName, SessionConfig], BeforeValidator(_none_is_empty), ByName
     ] = {}
     """When markets are open, where 24x7, 24x5 and the exchanges' regular sessions will not do."""
+    selection: Annotated[tuple[SelectionRule, ...], BeforeValidator(_none_is_nothing)] = ()
+    """Whom to ask first, and who stands by; the first rule that fits an instrument decides."""
     instruments: Annotated[
         Mapping[Key, InstrumentConfig], BeforeValidator(_none_is_empty), ByName
     ] = Field(examples=["{}"])
@@ -222,6 +236,7 @@ class Universe(words.FileModel):
 
     def listings(self, provider: str | None = None) -> tuple[ListingSpec, ...]:
         """Every listing, or those of one provider, sorted by provider and key."""
+        turns = {key: self._turns(instrument) for key, instrument in self.instruments.items()}
         specs = (
             ListingSpec(
                 provider=name,
@@ -234,12 +249,17 @@ class Universe(words.FileModel):
                 session=listing.session
                 or instrument.session
                 or default_session(instrument.asset_class),
+                standby=turns[key].get(name),
             )
             for key, instrument in self.instruments.items()
             for name, listing in instrument.listings.items()
             if provider in {None, name}
         )
         return tuple(sorted(specs, key=lambda spec: (spec.provider, spec.key)))
+
+    def _turns(self, instrument: InstrumentConfig) -> dict[str, int]:
+        roles = {name: listing.role for name, listing in instrument.listings.items()}
+        return standbys(self.selection, instrument.asset_class, instrument.region, roles)
 
     def sessions_used(self) -> dict[str, Session]:
         """Give the session of every listing, by name."""
@@ -304,10 +324,7 @@ def _conflicts(raw: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
     providers = _mapping(raw.get("providers"))
     for name, config in providers.items():
         yield from _misplaced(name, _mapping(config))
-    declared = _mapping(raw.get("sessions"))
-    for path, session in _sessions(raw):
-        if problem := unknown_session(session, declared):
-            yield path, problem
+    yield from _unknown_names(raw)
     taken: dict[tuple[str, str, str], KeyPath] = {}
     for row in _rows(raw):
         if row.provider not in providers:
@@ -323,6 +340,27 @@ def _conflicts(raw: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
         if start and end and end <= start:
             text = f"is not after the listing's start, {start:%Y-%m-%d %H:%M} UTC"
             yield (*row.path, "end"), f"{text}; use a later end, or an earlier start"
+
+
+def _unknown_names(raw: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    """Find names of sessions and providers that there are not."""
+    declared, providers = _mapping(raw.get("sessions")), _mapping(raw.get("providers"))
+    for path, session in _sessions(raw):
+        if problem := unknown_session(session, declared):
+            yield path, problem
+    for path, name in _selected(raw):
+        if name not in providers:
+            text = f"is {name!r}, which is no provider here{nearest(str(name), providers)}"
+            yield path, f"{text}; add it under providers, or correct it"
+
+
+def _selected(raw: Mapping[str, Any]) -> Iterator[tuple[KeyPath, object]]:
+    """Yield the names of providers that rules of selection give."""
+    rules = raw.get("selection")
+    for number, rule in enumerate(rules if isinstance(rules, list | tuple) else ()):
+        names = _mapping(rule).get("providers")
+        for name in [names] if isinstance(names, str) else names or ():
+            yield ("selection", number, "providers"), name
 
 
 def _sessions(raw: Mapping[str, Any]) -> Iterator[tuple[KeyPath, object]]:
@@ -386,6 +424,8 @@ def _options(path: KeyPath) -> Mapping[str, FieldInfo]:
             model = SessionConfig
         case ("providers", _, "files"):
             model = FilesConfig
+        case ("selection", _):
+            model = SelectionRule
         case ("instruments", _):
             model = InstrumentConfig
         case _:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from pipeline.selection import select
 from pipeline.store.database import Database
 from pipeline.store.listings import sync_universe
 from pipeline.universe import Universe, load_universe
@@ -72,6 +73,7 @@ def _sync(instance: dg.DagsterInstance, database: Database, universe: Universe) 
     # First the ledger: a partition whose listing it does not know could not be materialized.
     with database.connect() as connection:
         sync_universe(connection, universe)
+        select(connection, universe)
     added = sync_instance(instance, universe)
     done = f"{len(universe.listings())} listings brought in step with the file"
     new = ", ".join(f"{provider} {' '.join(keys)}" for provider, keys in added.items())

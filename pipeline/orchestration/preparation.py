@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipeline.selection import select
 from pipeline.settings import Settings
 from pipeline.store.database import Database
 from pipeline.store.listings import sync_universe
@@ -17,6 +18,7 @@ def sync(database: Database, universe: Universe) -> None:
     """
     with database.connect() as connection:
         sync_universe(connection, universe)
+        select(connection, universe)
 
 
 def prepare(settings: Settings) -> tuple[Database, Universe]:

@@ -14,7 +14,7 @@ from pipeline.universe import ListingSpec, Universe
 
 _SELECT = """
 SELECT l.id, l.provider, l.key, l.symbol, i.asset_class, l.starts_at, l.ends_at, l.first_trade,
-       l.first_trade_checked_at, l.in_universe
+       l.first_trade_checked_at, l.in_universe, l.standby
 FROM ledger.listing l JOIN ledger.instrument i ON i.id = l.instrument_id
 """
 
@@ -26,11 +26,13 @@ WHERE (instrument.asset_class, instrument.name)
 """
 
 _UPSERT_LISTING = """
-INSERT INTO ledger.listing (instrument_id, provider, key, symbol, session, starts_at, ends_at)
-SELECT id, %(provider)s, %(key)s, %(symbol)s, %(session)s, %(start)s, %(end)s
+INSERT INTO ledger.listing
+    (instrument_id, provider, key, symbol, session, standby, starts_at, ends_at)
+SELECT id, %(provider)s, %(key)s, %(symbol)s, %(session)s, %(standby)s, %(start)s, %(end)s
 FROM ledger.instrument WHERE key = %(instrument)s
 ON CONFLICT (provider, key) DO UPDATE
-SET symbol = excluded.symbol, session = excluded.session, in_universe = true,
+SET symbol = excluded.symbol, session = excluded.session, standby = excluded.standby,
+    in_universe = true,
     starts_at = excluded.starts_at, ends_at = excluded.ends_at,
     first_trade = CASE WHEN listing.symbol = excluded.symbol THEN listing.first_trade END,
     first_trade_checked_at =
@@ -85,6 +87,7 @@ def _sync_listing(connection: psycopg.Connection, spec: ListingSpec) -> None:
         "symbol": spec.symbol,
         "instrument": spec.instrument,
         "session": spec.session,
+        "standby": spec.standby,
         "start": spec.start,
         "end": spec.end,
     }

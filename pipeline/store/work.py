@@ -48,14 +48,18 @@ JOIN ledger.listing l ON l.key = named.key AND l.provider = %(provider)s AND l.i
 # month, as every question does.
 _WORK = """
 WITH cell AS ({cells}), open AS (
-    SELECT cell.*, s.asked, s.open AS expected, coalesce(c.answered, '{{}}') AS answered,
+    SELECT cell.*, role.asked, s.open AS expected, coalesce(c.answered, '{{}}') AS answered,
            coalesce(c.settled, '{{}}') AS settled, coalesce(c.unavailable, '{{}}') AS unavailable
     FROM cell JOIN ledger.listing l ON l.id = cell.listing_id
     JOIN ledger.session_month s ON (s.session, s.month) = (l.session, cell.month)
+    LEFT JOIN ledger.need n ON (n.listing_id, n.month) = (cell.listing_id, cell.month)
     LEFT JOIN ledger.coverage c ON (c.listing_id, c.month) = (cell.listing_id, cell.month)
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN l.standby IS NULL THEN s.asked ELSE coalesce(n.wanted, '{{}}') END AS asked
+    ) AS role
     WHERE %(again)s OR c.listing_id IS NULL
        OR CASE WHEN cell.wanted <@ (c.settled + c.unavailable) THEN false
-               ELSE NOT tstzmultirange(cell.wanted) * s.asked <@ (c.settled + c.unavailable) END
+               ELSE NOT tstzmultirange(cell.wanted) * role.asked <@ (c.settled + c.unavailable) END
        OR (cell.listing_id, cell.month) IN (
             SELECT listing_id, date_trunc('month', lower(during), 'UTC')::date
             FROM ledger.fetch_failure)
