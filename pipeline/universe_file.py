@@ -24,7 +24,7 @@ KeyPath = tuple[str | int, ...]
 Options = Callable[[KeyPath], Mapping[str, FieldInfo]]
 """The options that exist at a place in the file, by the name they have there."""
 
-EARLIEST_START = datetime(2009, 1, 1, tzinfo=UTC)
+EARLIEST_START = datetime(1970, 1, 1, tzinfo=UTC)
 INSTANT = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?(Z|[+-]\d{2}:\d{2})?)?$"
 KEY = r"^[A-Za-z0-9^][A-Za-z0-9._:^=-]*$"
 PROVIDER = r"^[a-z][a-z0-9_]*$"
@@ -207,7 +207,7 @@ def delay(value: object) -> timedelta:
 def start(moment: datetime) -> datetime:
     """Check a start: not before `EARLIEST_START`, not in the future."""
     if moment < EARLIEST_START:
-        raise ValueError(f"is {moment:%Y-%m-%d}, before any market here; use 2009-01-01 or later")
+        raise ValueError(f"is {moment:%Y-%m-%d}, before any minute bars; use 1970-01-01 or later")
     if moment > datetime.now(UTC):
         raise ValueError(f"is {moment:%Y-%m-%d %H:%M} UTC, in the future; use a time that has been")
     return moment

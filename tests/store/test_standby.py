@@ -66,7 +66,7 @@ def chain(connection: psycopg.Connection) -> dict[str, Listing]:
 def deliver(
     connection: psycopg.Connection, listing: Listing, *answered: Interval, failed: Interval | None
 ) -> None:
-    failures = [Failure(failed, "RequestTimedOut", "no answer", LATER)] if failed else []
+    failures = [Failure(failed, "RequestTimedOut", "no answer", retryable=True)] if failed else []
     rows = table(row for piece in answered for row in bars(piece).to_pylist())
     commit(
         connection,

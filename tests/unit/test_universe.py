@@ -418,14 +418,15 @@ LISTINGS = """
     .symbol: must be text, not a mapping; write one value after the colon
 
 {symbol: x, strat: 2021-01-01}
-    .strat: is not an option here (did you mean start?); use symbol, key, start, end or session
+    .strat: is not an option here (did you mean start?); use symbol, key, start, end, session or
+    role
 
 {symbol: x, key: a/b}
     .key: is 'a/b', not usable as a key; use letters, digits and . _ : ^ = - (not first),
     as in BTC-USD or BRK.B
 
-{symbol: x, start: 2008-12-31}
-    .start: is 2008-12-31, before any market here; use 2009-01-01 or later
+{symbol: x, start: 1969-12-31}
+    .start: is 1969-12-31, before any minute bars; use 1970-01-01 or later
 
 {symbol: x, start: 2999-01-01}
     .start: is 2999-01-01 00:00 UTC, in the future; use a time that has been
