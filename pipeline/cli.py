@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands import db, revisions
+from pipeline.commands import db, revisions, universe
 from pipeline.commands.backfill import backfill
 from pipeline.commands.bars import bars
 from pipeline.commands.demo import demo
@@ -55,6 +55,7 @@ for _command in (
     app.command()(_command)
 app.command("import")(import_files)
 app.add_typer(revisions.app, name="revisions")
+app.add_typer(universe.app, name="universe")
 app.add_typer(db.app, name="db")
 
 

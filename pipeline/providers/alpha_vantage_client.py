@@ -257,8 +257,15 @@ class AlphaVantageProvider:
         if head != _HEAD or not rows or any(len(row) != len(_HEAD) for row in rows):
             raise MalformedAnswer(self.name, "the list of stocks is empty, cut or another table")
         return [
-            Market(symbol, ASSET_CLASSES[kind], symbol, "USD", active=status == "Active")
-            for symbol, _, _, kind, *_, status in rows
+            Market(
+                symbol,
+                ASSET_CLASSES[kind],
+                symbol,
+                "USD",
+                active=status == "Active",
+                name=name or None,
+            )
+            for symbol, name, _, kind, *_, status in rows
             if kind in ASSET_CLASSES
         ]
 

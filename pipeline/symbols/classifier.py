@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from pipeline.symbols.index import MarketIndex, parts_of
+from pipeline.symbols.index import MarketIndex, parts_of, same_kind
 from pipeline.symbols.normal import PAIRS
 from pipeline.symbols.rules import by_rules
 from pipeline.symbols.verdict import Candidate, Certainty, Listed, Verdict, by_certainty
@@ -52,7 +52,7 @@ class Classifier:
             return Verdict(name, by_certainty(said))
         listed = self._listed(name, provider)
         if not listed:
-            return Verdict(name, by_rules(name))
+            return Verdict(name, by_certainty([*self._by_rules(name)]))
         unheard = self._unheard(name) if provider is None and _PLAIN.fullmatch(name) else ()
         return Verdict(name, by_certainty([*listed, *unheard]))
 
@@ -83,8 +83,20 @@ class Classifier:
             key, asset_class = one.market.key, one.market.asset_class
             named = self._index.called(key)
             markets = tuple(each for each in named if each.market.asset_class == asset_class)
-            words = f"{one.provider} {because.format(symbol=one.market.symbol)}"
+            words = f"{one.provider} {because.replace('{symbol}', one.market.symbol)}"
             yield Candidate(key, asset_class, "list", certainty, words, markets)
+
+    def _by_rules(self, name: str) -> Iterator[Candidate]:
+        """Yield what a name means by its spelling; what is then in a list is what the list says."""
+        for read in by_rules(name):
+            found = [
+                one
+                for one in self._index.called(read.key or "")
+                if same_kind(one.market.asset_class, read.asset_class)
+            ]
+            words = f"{{symbol}}, as {name} is read: {read.because}"
+            listed = list(self._instruments(found, read.certainty, f"lists {words}"))
+            yield from listed or [read]
 
     def _unheard(self, name: str) -> Iterator[Candidate]:
         """Yield what else a plain name may be, of kinds that no list here would have."""

@@ -89,7 +89,7 @@ class MarketIndex:
             fits = [
                 one
                 for one in found
-                if one.provider == provider and _same_kind(one.market.asset_class, asset_class)
+                if one.provider == provider and same_kind(one.market.asset_class, asset_class)
             ]
             if fits:
                 return fits
@@ -128,7 +128,7 @@ def parts_of(name: str) -> Sequence[str]:
     return [part for part in _SEPARATORS.split(name.upper()) if part]
 
 
-def _same_kind(listed: str, wanted: str) -> bool:
+def same_kind(listed: str, wanted: str) -> bool:
     """Whether a market serves a listing of that class; no list tells funds from stocks surely."""
     stocks = {"equity", "etf"}
     return listed == wanted or {listed, wanted} <= stocks

@@ -16,6 +16,7 @@ PAIRS: Final = frozenset({"crypto_spot", "crypto_swap", "crypto_future", "fx"})
 """The asset classes whose instruments are a pair of currencies."""
 
 _SEPARATORS: Final = re.compile(r"[./\s_-]+")
+_PREFERRED: Final = re.compile(r"-P-([A-Z])$")
 _MARK: Final = re.compile(r"^(\^?)(.+?)((?:=F)?)$")
 
 
@@ -34,8 +35,11 @@ def pair_key(base: str, quote: str, contract: str = "") -> str:
 
 
 def stock_key(symbol: str) -> str:
-    """Return the normal form of a stock, fund, index or continuous future (`BRK/B`: `BRK.B`)."""
-    found = _MARK.match(symbol.strip())
+    """Return the normal form of a stock, fund, index or continuous future .
+
+    `BRK/B` is `BRK.B`, and `BAC-P-L` `BAC.PRL`.
+    """
+    found = _MARK.match(_PREFERRED.sub(r".PR\1", symbol.strip()))
     if found is None:
         return safe(symbol)
     front, name, end = found.groups()

@@ -20,6 +20,7 @@ COMMANDS = [
     "heal",
     "revisions",
     "doctor",
+    "universe",
     "db",
 ]
 

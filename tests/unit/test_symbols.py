@@ -169,6 +169,16 @@ def test_one_instrument_has_many_listings() -> None:
         }
 
 
+def test_a_spelling_of_elsewhere_is_looked_up_in_the_lists_there_are() -> None:
+    bitfinex = coin("bitfinex", "tBTCUSD", "BTC", "USD")
+    fund = Listed("alpaca", Market("ABC.WS", "etf", "ABC.WS", "USD", active=True))
+    for name, found in [("XXBTZUSD", bitfinex), ("XBTUSD", bitfinex), ("ABC-WT", fund)]:
+        decided = classifier(bitfinex, fund).classify(name).decided
+        assert decided, name
+        assert decided.markets == (found,)
+        assert (decided.source, decided.asset_class) == ("list", found.market.asset_class)
+
+
 def test_capitals_tell_bitfinexs_mark_from_a_coin() -> None:
     named = classifier(*COINS)
     assert meant(named.classify("tBTCUSD")) == {("BTC-USD", "crypto_spot")}
@@ -210,7 +220,7 @@ def test_the_universe_has_the_last_word() -> None:
         decided = named.classify(name).decided
         assert decided, name
         assert (decided.key, decided.asset_class, decided.source) == (key, kind, "universe")
-    assert named.classify("XXBTZUSD", "binance").candidates[0].source == "rule"
+    assert meant(named.classify("XXBTZUSD", "binance")) == {("BTC-USD", "crypto_spot")}
 
 
 def test_a_verdict_says_by_what_it_was_decided_and_how_sure() -> None:
