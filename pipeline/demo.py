@@ -17,6 +17,7 @@ from typing import Any
 import requests
 import yaml
 
+from pipeline import demo_stocks as stocks
 from pipeline.intervals import floor_minute
 from pipeline.orchestration.errors import OrchestrationError
 from pipeline.orchestration.instance import HOST, free_port, is_free
@@ -132,6 +133,7 @@ class World:
                 "kraken": {
                     "markets": {f"{name}-USD": _market(name, old) for name in ("BTC", "ETH", "LTC")}
                 },
+                **stocks.venue(),
             }
         }
 
@@ -148,6 +150,7 @@ class World:
         providers["kraken"]["start"] = _day(self.created - 10 * _DAY)
         # Well below its limit of 10 a second: a refusal costs everybody a minute's pause.
         providers["coinbase"]["limits"] = {"requests": 8, "seconds": 1}
+        providers |= stocks.providers(self.url)
         pair = self._instrument
         return {
             "start": _day(last_month),
@@ -159,6 +162,7 @@ class World:
                 "BTC-USDT": pair("BTC", "USDT", binance={}),
                 "ETH-USDT": pair("ETH", "USDT", binance={}),
                 "SOL-USDT": pair("SOL", "USDT", binance={}),
+                **stocks.instruments(self.created),
             },
         }
 

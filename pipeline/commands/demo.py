@@ -17,6 +17,7 @@ from pipeline.commands.ledger import connect
 from pipeline.commands.output import print_table, say, warn
 from pipeline.commands.status import proof
 from pipeline.commands.up import INTERRUPTED, PORT, PortOption
+from pipeline.providers.table import KEYS
 
 if TYPE_CHECKING:
     from pipeline.demo import World
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from pipeline.orchestration.service import Service
     from pipeline.settings import Settings
 
-_SAMPLES = 12
+_SAMPLES = 15
 
 
 def demo(
@@ -44,7 +45,8 @@ def demo(
     from pipeline.settings import load_settings
 
     home = Path(os.environ.get("MINUTELEDGER_HOME") or ".demo").expanduser().absolute()
-    # Neither a database nor a universe of the user's own has anything to do with the demo.
+    # Neither a database, a universe nor keys of the user's own have anything to do with the demo.
+    os.environ |= dict.fromkeys(KEYS, "demo")
     settings = load_settings(home=home, database_url=None, universe=None)
     run = _Run(settings, Interruption(), port)
     try:
@@ -134,11 +136,16 @@ class _Run:
         return not problems and not wrong
 
     def _tell(self, service: Service, world: World) -> None:
+        from pipeline.demo_stocks import SHOWN
         from pipeline.store.queries import sample_bars, totals
+        from pipeline.store.sessions import trading_days
 
         with connect(self._settings) as connection:
             say()
             print_table([asdict(row) for row in totals(connection)], title="Every minute")
+            days = [asdict(day) for day in trading_days(connection, SHOWN)]
+            say()
+            print_table(days, title="Trading days: a half day, and a change of New York's clocks")
             names = ("provider", "listing", "ts", "open", "high", "low", "close", "volume")
             rows = [dict(zip(names, row, strict=True)) for row in sample_bars(connection, _SAMPLES)]
             say()

@@ -6,10 +6,12 @@ change: a newer calendar knows of a closure, or the universe gives a listing ano
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 import psycopg
+from psycopg.rows import class_row
 
 from pipeline.calendars import OpenMonth, open_months
 from pipeline.sessions import Session
@@ -73,6 +75,36 @@ SET open = counted.open, bars = counted.bars, extended = c.bars + c.extended - c
     judged = false, updated_at = now()
 FROM counted WHERE (c.listing_id, c.month) = (counted.listing_id, counted.month)
 """
+
+
+_TRADING_DAYS = """
+SELECT l.provider, l.listing, s.since, s.before, s.minutes AS expected, bars.stored AS bars
+FROM market.listings l
+JOIN market.sessions s ON s.session = l.session AND s.since >= l.starts_at AND s.before <= l.ends_at
+CROSS JOIN LATERAL (
+    SELECT count(*) AS stored FROM market.bars_1m b
+    WHERE (b.provider, b.listing) = (l.provider, l.listing) AND b.ts >= s.since AND b.ts < s.before
+) AS bars
+WHERE l.listing = ANY(%s) AND l.session <> '24x7' ORDER BY l.provider, l.listing, s.since
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class TradingDay:
+    """A run of open minutes of a listing that has an end, and how many of them have a bar; UTC."""
+
+    provider: str
+    listing: str
+    since: datetime
+    before: datetime
+    expected: int
+    bars: int
+
+
+def trading_days(connection: psycopg.Connection, listings: Collection[str]) -> list[TradingDay]:
+    """Return the trading days of listings that have a start and an end, in order of time."""
+    with connection.cursor(row_factory=class_row(TradingDay)) as cursor:
+        return cursor.execute(_TRADING_DAYS, [sorted(listings)]).fetchall()
 
 
 def sync_sessions(

@@ -13,6 +13,11 @@ def test_the_demo_completes_offline_and_a_repeat_downloads_nothing(home: Home) -
 
     assert first.returncode == 0, first.stdout + first.stderr
     assert "The minutes add up" in first.stdout
+    lines = [line.split() for line in first.stdout.splitlines()]
+    days = [line[:2] + line[-2:] + line for line in lines if line[:1] == ["alpaca"]]
+    assert any(day[:4] == ["alpaca", "AAPL", "210", "210"] for day in days), first.stdout
+    opens = set(re.findall(r"^alpaca +MSFT +\S+[T ](\d\d:\d\d)", first.stdout, re.MULTILINE))
+    assert opens == {"13:30", "14:30"}
     assert home.server.status().state == "stopped"
     world = json.loads((home.path / "home" / "demo.json").read_text())
 
@@ -23,7 +28,9 @@ def test_the_demo_completes_offline_and_a_repeat_downloads_nothing(home: Home) -
     assert json.loads((home.path / "home" / "demo.json").read_text()) == world
 
     rows = home.json("status")["coverage"]
-    assert {row["provider"] for row in rows} == {"binance", "bitfinex", "coinbase", "kraken"}
+    assert {row["provider"] for row in rows} == {
+        *("alpaca", "binance", "bitfinex", "coinbase", "kraken", "yahoo")
+    }
     assert all(row["failed"] == row["pending"] == 0 for row in rows)
     assert any(row["empty"] for row in rows)
     assert all((row["unavailable"] > 0) == (row["provider"] == "kraken") for row in rows)
