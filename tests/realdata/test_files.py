@@ -83,8 +83,9 @@ def test_two_years_of_fxy_are_stored_row_for_row(database: Database, market_data
     (file,) = (market_data / FXY).glob("FXY_1min_*.csv")
     with file.open(newline="") as opened:
         rows = list(csv.reader(opened))[1:]
+    # UTC: in summer as in winter most is traded at 09:30 and 15:59 New York, none before 04:00.
     expected = dict(
-        bar(datetime.fromisoformat(row[0]).replace(tzinfo=NEW_YORK), row[1:]) for row in rows
+        bar(datetime.fromisoformat(row[0]).replace(tzinfo=UTC), row[1:]) for row in rows
     )
     assert len(expected) == len(rows) == 78_974
     home = home_for(
@@ -95,16 +96,58 @@ def test_two_years_of_fxy_are_stored_row_for_row(database: Database, market_data
         span("2023-07-01", "2025-08-01"),
         session="XNYS",
         columns={name: "timestamp" if name == "time" else name for name in OHLCV},
-        zone="America/New_York",
+        zone="UTC",
     )
     assert all(report.complete for report in home.reports)
     assert home.stored("FXY") == expected
+    _check_sessions(home, expected)
     # It answers from its first row to its last, and the rest of July is no silence.
     last = home.coverage("2025-07", "FXY")
     assert last.adds_up
     assert home.answered("2025-07", "FXY") == [Interval(at("2025-07-01"), max(expected) + MINUTE)]
     # 9 July to 31 July: 17 trading days.
     assert last.unavailable == 17 * 390
+
+
+def _check_sessions(home: Home, bars: Bars) -> None:
+    """Compare the days on which FXY was traded with those on which bars were expected."""
+    times: dict[date, list[time]] = {}
+    for ts in bars:
+        local = ts.astimezone(NEW_YORK)
+        times.setdefault(local.date(), []).append(local.time())
+    first, last = min(times), max(times)
+    days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    sessions = {
+        since.astimezone(NEW_YORK).date(): (since.astimezone(NEW_YORK).time(), minutes)
+        for since, minutes in home.query(
+            "SELECT since, minutes FROM market.sessions WHERE session = 'XNYS'"
+        )
+    }
+    closed = [day for day in days if day.weekday() < 5 and day not in times]
+    assert [day for day in days if day.weekday() < 5 and day not in sessions] == closed
+    assert len(closed) == 21
+    assert date(2025, 1, 9) in closed
+    assert {sessions[day][0] for day in times} == {time(9, 30)}
+    half_days = [day for day in times if sessions[day][1] < 390]
+    assert [f"{day:%Y-%m-%d}" for day in half_days] == [
+        *("2023-11-24", "2024-07-03", "2024-11-29", "2024-12-24", "2025-07-03")
+    ]
+    assert {sessions[day][1] for day in half_days} == {210}
+    assert max(max(times[day]) for day in half_days) <= time(17)
+
+    regular = sum(
+        time(9, 30) <= moment < (time(13) if day in half_days else time(16))
+        for day, moments in times.items()
+        for moment in moments
+    )
+    rows = [home.coverage(f"{month}", "FXY") for month in months(span("2023-07-01", "2025-08-01"))]
+    assert all(row.adds_up for row in rows)
+    assert sum(row.bars for row in rows) == regular
+    assert sum(row.bars + row.extended for row in rows) == len(bars)
+    whole = [row for row in rows if date(2023, 7, 1) < row.month < date(2025, 7, 1)]
+    for row in whole:
+        traded = [day for day in times if day.replace(day=1) == row.month]
+        assert row.expected == sum(210 if day in half_days else 390 for day in traded)
 
 
 def test_march_2011_of_spy_has_390_minutes_a_day_across_the_change_of_clocks(
@@ -130,7 +173,11 @@ def test_march_2011_of_spy_has_390_minutes_a_day_across_the_change_of_clocks(
         # New York's hours are found in UTC before as after the change of clocks, an hour apart.
         zone="UTC",
         stamp="end",
+        session="XNYS",
     )
+    row = home.coverage("2011-03", "spy")
+    assert row.adds_up
+    assert row.expected == row.bars == 23 * 390
     stored = home.stored("spy")
     assert stored == expected
     local = [ts.astimezone(NEW_YORK) for ts in stored]
