@@ -63,7 +63,8 @@ def find(
     verdict, matches = finding.find(index, universe, " ".join(name), provider)
     found = any(match.found for match in matches)
     if as_json:
-        print_json({"name": verdict.name, "ambiguous": len(matches) > 1, **_document(matches)})
+        ambiguous = verdict.decided is None and len(matches) > 1
+        print_json({"name": verdict.name, "ambiguous": ambiguous, **_document(matches)})
         raise typer.Exit(0 if found else 1)
     if not found:
         raise CommandError(_nothing(index, verdict))
@@ -175,7 +176,7 @@ def _rows(matches: Iterable[Match]) -> Iterable[dict[str, Any]]:
 
 def _show(verdict: Verdict, matches: Sequence[Match]) -> None:
     rows = list(_rows(matches))
-    if len(matches) > 1:
+    if verdict.decided is None and len(matches) > 1:
         say(f"{verdict.name!r} may mean {len(matches)} instruments:")
     for match in matches if not rows else matches[:_SNIPPETS_SHOWN]:
         one = match.candidate

@@ -33,7 +33,7 @@ class Classifier:
 
     def __init__(self, index: MarketIndex, universe: Universe | None = None) -> None:
         self._index = index
-        self._said = list(_said(universe)) if universe else []
+        self._said = list(_said(universe, index)) if universe else []
 
     def classify(self, name: str, provider: str | None = None) -> Verdict:
         """Return what `name` means.
@@ -114,11 +114,15 @@ def _folded(name: str) -> str:
     return "-".join(parts) if plain else name
 
 
-def _said(universe: Universe) -> Iterator[tuple[str | None, str, Candidate]]:
+def _said(universe: Universe, index: MarketIndex) -> Iterator[tuple[str | None, str, Candidate]]:
     """Yield what the universe's owner has said: where, of which name, and what it is."""
     for key, instrument in universe.instruments.items():
+        kind, listings = instrument.asset_class, instrument.listings.items()
+        named = [one for one in index.called(key) if same_kind(one.market.asset_class, kind)]
+        own = [one for place, each in listings for one in index.at(place, each.symbol, kind)]
         words = f"instruments.{key} of the universe"
-        candidate = Candidate(key, instrument.asset_class, "universe", "certain", words)
+        markets = tuple(dict.fromkeys([*own, *named]))
+        candidate = Candidate(key, kind, "universe", "certain", words, markets)
         yield None, _folded(key), candidate
-        for provider, listing in instrument.listings.items():
+        for provider, listing in listings:
             yield provider, _folded(listing.symbol), candidate

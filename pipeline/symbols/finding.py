@@ -77,16 +77,20 @@ def find(
 ) -> tuple[Verdict, Sequence[Match]]:
     """Return what a name means, and the instruments that it or its words may mean.
 
+    What the universe says of it comes first, and what others would say after it.
+
     Args:
         index: The market lists.
         universe: What is collected already.
         name: A symbol in anybody's spelling, or words of a name (`apple`).
         provider: Look at this one only; None for all.
     """
-    verdict = Classifier(index).classify(name, provider)
+    verdict = Classifier(index, universe).classify(name, provider)
+    others = Classifier(index).classify(name, provider).candidates
     worded = _by_words(index, name, provider)
-    listed = any(one.source == "list" for one in verdict.candidates)
-    candidates = [*verdict.candidates, *worded] if listed or not worded else list(worded)
+    read = [*verdict.candidates, *others]
+    listed = any(one.source != "rule" for one in read)
+    candidates = [*read, *worded] if listed or not worded else list(worded)
     collected = _collected(index, universe)
     matches = [
         Match(one, _of(one, collected), _guessed(one, universe, provider))
@@ -113,6 +117,7 @@ def _by_weight(candidates: Iterable[Candidate]) -> Iterable[Candidate]:
     return sorted(
         candidates,
         key=lambda one: (
+            one.source != "universe",
             order[one.certainty],
             -len({each.provider for each in one.markets if not each.vanished}),
             one.key or "",
@@ -159,6 +164,9 @@ def _spellings(
 def _listing(one: Listed) -> object:
     """Return what the universe says of a listing: its symbol, and what is not to be expected."""
     market = one.market
+    if market.asset_class in {"crypto_swap", "crypto_future"}:
+        # Binance gives a swap the id of its spot market; a universe names each once.
+        return f"{market.base}/{market.quote}:{market.contract}"
     if market.asset_class == "fx":  # at an exchange of coins, which never closes
         return {"symbol": market.symbol, "session": _ALWAYS_OPEN}
     return market.symbol
