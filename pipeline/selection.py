@@ -24,16 +24,19 @@ HEALTH_WINDOW: Final = timedelta(hours=2)
 FEWEST_REQUESTS: Final = 20
 LEAST_SUCCESS_PERCENT: Final = 50.0
 """A provider that answers fewer of at least so many requests is out of service."""
+_DAY: Final = timedelta(days=1)
 LONGEST_PAUSE: Final = timedelta(hours=1)
 """One that wants to be left alone for longer is, too."""
 
 
-def select(connection: psycopg.Connection, universe: Universe) -> None:
+def select(connection: psycopg.Connection, universe: Universe, *, anew: bool = True) -> None:
     """Decide which providers of the universe serve, and what is asked of standbys; keep it.
 
     Args:
         connection: An open connection; the work is one transaction.
         universe: The universe, with which the ledger is in step.
+        anew: Look at all months. Else only at what time has added since the last month began,
+            unless a provider came into service or went out of it.
 
     Raises:
         SettingsError: `.env`, which may hold keys, cannot be read.
@@ -45,8 +48,9 @@ def select(connection: psycopg.Connection, universe: Universe) -> None:
             name: out_of_service(name, options_of(universe, name), known.get(name), now)
             for name in universe.providers
         }
-        put_in_service(connection, verdicts)
-        follow_needs(connection)
+        anew |= put_in_service(connection, verdicts)
+        month = now.date().replace(day=1)
+        follow_needs(connection, first=None if anew else (month - _DAY).replace(day=1))
 
 
 def out_of_service(

@@ -72,8 +72,8 @@ def _lacks(instance: dg.DagsterInstance, universe: Universe) -> bool:
 def _sync(instance: dg.DagsterInstance, database: Database, universe: Universe) -> str:
     # First the ledger: a partition whose listing it does not know could not be materialized.
     with database.connect() as connection:
-        sync_universe(connection, universe)
-        select(connection, universe)
+        changed = sync_universe(connection, universe)
+        select(connection, universe, anew=changed)
     added = sync_instance(instance, universe)
     done = f"{len(universe.listings())} listings brought in step with the file"
     new = ", ".join(f"{provider} {' '.join(keys)}" for provider, keys in added.items())

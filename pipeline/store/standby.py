@@ -74,6 +74,7 @@ WITH standby AS (
            u.*, u.failed + u.outage + u.unavailable + u.unserved AS missing
     FROM suspect JOIN before USING (standby_id)
     CROSS JOIN LATERAL ledger.undelivered(before.id, suspect.month) AS u
+    WHERE suspect.month >= coalesce(%(first)s, suspect.month)
 ), needed AS (
     SELECT told.standby_id, told.month,
            range_intersect_agg(missing) * tstzmultirange(standby.life) AS wanted,
@@ -138,25 +139,30 @@ class Asked:
     out_of_service: str | None
 
 
-def put_in_service(connection: psycopg.Connection, verdicts: Mapping[str, str | None]) -> None:
-    """Keep which providers are out of service.
+def put_in_service(connection: psycopg.Connection, verdicts: Mapping[str, str | None]) -> bool:
+    """Keep which providers are out of service; return whether that has changed for any.
 
     Args:
         connection: An open connection, inside a transaction.
         verdicts: Why each provider is out of service; None for one that serves.
     """
+    news = False
     for provider, reason in verdicts.items():
         changed = connection.execute(_SERVICE, {"provider": provider, "reason": reason}).fetchone()
         if changed and (reason is not None or not changed[0]):
+            news = True
             decision = "out of service" if reason else "in service again"
             why = reason or "it serves as it should"
             connection.execute(
                 _LOG, {"provider": provider, "listing": None, "decision": decision, "reason": why}
             )
+    return news
 
 
 def follow_needs(
-    connection: psycopg.Connection, listing_ids: Collection[int] | None = None
+    connection: psycopg.Connection,
+    listing_ids: Collection[int] | None = None,
+    first: date | None = None,
 ) -> None:
     """Work out again what is wanted of standbys.
 
@@ -164,6 +170,7 @@ def follow_needs(
         connection: An open connection, inside a transaction.
         listing_ids: Listings of which something has changed: only standbys of their instruments are
             looked at; None for all.
+        first: First day of the first month to look at; None for all.
     """
     connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
     instruments, turns = connection.execute(
@@ -176,7 +183,7 @@ def follow_needs(
         [None if listing_ids is None else sorted(listing_ids)],
     ).fetchone() or (None, [])
     for turn in sorted(turns):
-        connection.execute(_NEEDS, {"turn": turn, "instruments": instruments})
+        connection.execute(_NEEDS, {"turn": turn, "instruments": instruments, "first": first})
 
 
 def needed(connection: psycopg.Connection, listing_id: int, month: date) -> list[Interval]:
