@@ -28,7 +28,6 @@ from venue import VenueProcess
 ROOT = Path(__file__).resolve().parents[2]
 BARS = dg.AssetKey(["bitfinex", "bars_1m"])
 GAPS = dg.AssetKey(["bitfinex", "gaps"])
-STEP = "bitfinex__minutes"
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 
@@ -174,7 +173,7 @@ class Location:
             asset_selection=assets,
             partition_key=None if last else to_key(first),
             tags=range_tags,
-            run_config={"ops": {STEP: {"config": config}}},
+            run_config={"ops": {f"{assets[0].path[0]}__minutes": {"config": config}}},
             raise_on_error=False,
         )
 
