@@ -17,7 +17,6 @@ from pipeline.commands.ledger import connect
 from pipeline.commands.output import print_table, say, warn
 from pipeline.commands.status import proof
 from pipeline.commands.up import INTERRUPTED, PORT, PortOption
-from pipeline.providers.table import KEYS
 
 if TYPE_CHECKING:
     from pipeline.demo import World
@@ -42,6 +41,7 @@ def demo(
     everything is stopped, the database included.
     """
     from pipeline.orchestration.interruption import Interruption
+    from pipeline.providers.table import KEYS
     from pipeline.settings import load_settings
 
     home = Path(os.environ.get("MINUTELEDGER_HOME") or ".demo").expanduser().absolute()

@@ -16,7 +16,8 @@ def test_the_demo_completes_offline_and_a_repeat_downloads_nothing(home: Home) -
     lines = [line.split() for line in first.stdout.splitlines()]
     days = [line[:2] + line[-2:] + line for line in lines if line[:1] == ["alpaca"]]
     assert any(day[:4] == ["alpaca", "AAPL", "210", "210"] for day in days), first.stdout
-    opens = set(re.findall(r"^alpaca +MSFT +\S+[T ](\d\d:\d\d)", first.stdout, re.MULTILINE))
+    day = r"^alpaca +MSFT +\S+[T ](\d\d:\d\d) +\S+[T ]\d\d:\d\d +390 +390$"
+    opens = set(re.findall(day, first.stdout, re.MULTILINE))
     assert opens == {"13:30", "14:30"}
     assert home.server.status().state == "stopped"
     world = json.loads((home.path / "home" / "demo.json").read_text())
