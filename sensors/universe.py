@@ -41,9 +41,12 @@ def universe_sensor(path: Path, loaded: Universe | None) -> dg.SensorDefinition:
     ) -> dg.SensorResult | dg.SkipReason:
         universe = load_universe(path)
         fingerprint = hashlib.sha256(universe.model_dump_json().encode()).hexdigest()[:16]
-        said = []
+        said, database, reordered = [], ledger.database(), False
         if fingerprint != context.cursor or _lacks(context.instance, universe):
-            said.append(_sync(context.instance, ledger.database(), universe))
+            reordered, done = _sync(context.instance, database, universe)
+            said.append(done)
+        with database.connect() as connection:  # how providers answer changes without the file
+            select(connection, universe, anew=reordered)
         if loaded is None or loaded.fingerprint() != universe.fingerprint():
             said.append(
                 "the definitions are older than the file: reload the code location to see its "
@@ -69,12 +72,14 @@ def _lacks(instance: dg.DagsterInstance, universe: Universe) -> bool:
     return bool(missing_partitions(instance, universe) or missing_pools(instance, universe))
 
 
-def _sync(instance: dg.DagsterInstance, database: Database, universe: Universe) -> str:
-    # First the ledger: a partition whose listing it does not know could not be materialized.
+def _sync(instance: dg.DagsterInstance, database: Database, universe: Universe) -> tuple[bool, str]:
+    """Bring all in step; return whether it has changed who stands by for whom, and what was done.
+
+    First the ledger: a partition whose listing it does not know could not be materialized.
+    """
     with database.connect() as connection:
-        changed = sync_universe(connection, universe)
-        select(connection, universe, anew=changed)
+        reordered = sync_universe(connection, universe)
     added = sync_instance(instance, universe)
     done = f"{len(universe.listings())} listings brought in step with the file"
     new = ", ".join(f"{provider} {' '.join(keys)}" for provider, keys in added.items())
-    return f"{done}; new partitions: {new}" if new else done
+    return reordered, f"{done}; new partitions: {new}" if new else done

@@ -15,23 +15,25 @@ from psycopg.rows import class_row
 
 from pipeline.intervals import Interval
 from pipeline.store.ranges import to_range
+from pipeline.store.work import ASKED
 
-_THREATS = """
+_THREATS = f"""
 SELECT l.provider, l.key AS listing, s.month, ledger.minutes(missing) AS minutes,
        lower(missing) AS first
 FROM ledger.listing l
 JOIN ledger.session_month s ON s.session = l.session AND s.month = ANY(%(months)s)
+LEFT JOIN ledger.need n ON (n.listing_id, n.month) = (l.id, s.month)
 LEFT JOIN ledger.coverage c ON (c.listing_id, c.month) = (l.id, s.month)
 CROSS JOIN LATERAL (
-    SELECT s.asked * tstzmultirange(%(during)s::tstzrange * tstzrange(start, NULL))
+    SELECT {ASKED} * tstzmultirange(%(during)s::tstzrange * tstzrange(start, NULL))
            - tstzmultirange(tstzrange(coalesce(l.ends_at, 'infinity'), NULL))
-           - coalesce(c.answered, '{}') - coalesce(c.unavailable, '{}') AS missing
+           - coalesce(c.answered, '{{}}') - coalesce(c.unavailable, '{{}}') AS missing
     FROM greatest(l.starts_at, l.first_trade) AS start
 ) AS open
 WHERE l.provider = %(provider)s AND l.in_universe AND NOT isempty(missing)
   AND l.key = ANY(coalesce(%(listings)s::text[], ARRAY[l.key]))
 ORDER BY first, listing
-"""
+"""  # noqa: S608 - made of constants
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,9 @@ JOIN ledger.listing l ON l.key = named.key AND l.provider = %(provider)s AND l.i
      greatest(starts_at, first_trade) AS start
 """
 
+# Of a standby only what it is needed for: `l` is the listing, `s` the month, `n` its need.
+ASKED = "CASE WHEN l.standby IS NULL THEN s.asked ELSE coalesce(n.wanted, '{}') END"
+
 # Most cells are settled from end to end: nothing more is looked at of these. A failure lies in one
 # month, as every question does.
 _WORK = """
@@ -54,9 +57,7 @@ WITH cell AS ({cells}), open AS (
     JOIN ledger.session_month s ON (s.session, s.month) = (l.session, cell.month)
     LEFT JOIN ledger.need n ON (n.listing_id, n.month) = (cell.listing_id, cell.month)
     LEFT JOIN ledger.coverage c ON (c.listing_id, c.month) = (cell.listing_id, cell.month)
-    CROSS JOIN LATERAL (
-        SELECT CASE WHEN l.standby IS NULL THEN s.asked ELSE coalesce(n.wanted, '{{}}') END AS asked
-    ) AS role
+    CROSS JOIN LATERAL (SELECT {asked} AS asked) AS role
     WHERE %(again)s OR c.listing_id IS NULL
        OR CASE WHEN cell.wanted <@ (c.settled + c.unavailable) THEN false
                ELSE NOT tstzmultirange(cell.wanted) * role.asked <@ (c.settled + c.unavailable) END
@@ -263,7 +264,7 @@ def _execute(
     rules: Rules,
 ) -> psycopg.Cursor[tuple[Any, ...]]:
     return connection.execute(
-        (_WORK.format(cells=cells) + select).encode(),
+        (_WORK.format(cells=cells, asked=ASKED) + select).encode(),
         parameters
         | {
             "now": rules.now,

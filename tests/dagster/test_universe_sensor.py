@@ -67,6 +67,22 @@ def test_a_tick_without_news_changes_nothing(empty: Location) -> None:
     assert ticks.tick() == "3 listings, nothing new"
 
 
+def test_a_provider_that_stops_answering_is_noticed_without_a_change_of_the_file(
+    empty: Location,
+) -> None:
+    ticks = Ticks(empty)
+    ticks.tick()
+    service = "SELECT out_of_service FROM ledger.provider WHERE name = 'bitfinex'"
+    assert empty.stored(service) is None
+    with empty.database.connect() as connection:
+        connection.execute(
+            "INSERT INTO ledger.fetch_log VALUES"
+            " ('bitfinex', date_trunc('hour', now(), 'UTC'), 'RequestTimedOut', 1, 100)"
+        )
+    ticks.tick()
+    assert empty.stored(service) == "it answered 0 % of its last 100 requests"
+
+
 def test_a_comment_in_the_file_is_no_news(empty: Location) -> None:
     ticks = Ticks(empty)
     ticks.tick()

@@ -20,6 +20,7 @@ from pipeline.store.deliveries import Delivery, commit
 from pipeline.store.failures import Failure
 from pipeline.store.health import ProviderHealth
 from pipeline.store.listings import listings, sync_universe
+from pipeline.store.losses import threats
 from pipeline.store.reasons import gaps
 from pipeline.store.standby import decisions, follow_needs, needed, put_in_service
 from pipeline.store.work import Rules, find_work, work_of
@@ -193,6 +194,16 @@ def test_all_that_is_pending_goes_to_the_standby_of_a_provider_out_of_service(
     assert next(one.decision for one in decisions(connection) if one.listing is None) == (
         "in service again"
     )
+
+
+def test_only_what_a_standby_is_needed_for_can_be_lost_with_it(
+    connection: psycopg.Connection, chain: dict[str, Listing]
+) -> None:
+    assert threats(connection, "coinbase", WHOLE) == []
+    deliver(connection, chain["bitfinex"], Interval(WHOLE.start, MISSED.start), failed=MISSED)
+    (threat,) = threats(connection, "coinbase", WHOLE)
+    assert (threat.first, threat.minutes) == (MISSED.start, MISSED.minutes)
+    assert [one.listing for one in threats(connection, "bitfinex", WHOLE)] == ["BTC-USD"]
 
 
 def test_deciding_again_changes_nothing(
