@@ -14,7 +14,7 @@ from datetime import date, datetime
 import psycopg
 
 from pipeline.chunks import failure_of
-from pipeline.intervals import Interval, floor_minute
+from pipeline.intervals import Interval, common, floor_minute
 from pipeline.listing import Listing
 from pipeline.providers.errors import ProviderError
 from pipeline.providers.protocol import ArchiveProvider, Holdings, Hole
@@ -44,9 +44,8 @@ class Archive:
         """
         end = floor_minute(min(now, listing.ends_at or now))
         life = Interval(listing.starts_at, max(listing.starts_at, end))
-        months = [month.start.date().replace(day=1) for month in life.months()]
         with suppress(ProviderError):
-            if not self._notice(listing, months, now):
+            if not self._notice(listing, life.first_days(), now):
                 return
             found = self._provider.first_trade(listing.symbol, listing.asset_class)
             known = listing.first_trade
@@ -89,12 +88,12 @@ class Archive:
         failed = tuple(
             failure_of(piece, hole.error, now)
             for hole in held.holes
-            for piece in _common(work.needed, [hole.during])
+            for piece in common(work.needed, hole.during)
         )
         self._session.run(lambda c: _record(c, listing.id, failed, now))
         # What lies beside needed minutes costs nothing, and no row is left behind because nobody
         # expected it: trades at night, or on a day on which the market should be closed.
-        pieces = held.pieces if _common(work.needed, held.pieces) else ()
+        pieces = held.pieces if any(common(work.needed, one) for one in held.pieces) else ()
         return replace(work, needed=pieces, askable=pieces), failed
 
 
@@ -104,9 +103,3 @@ def _record(
     with connection.transaction():
         for failure in failed:
             failures.record(connection, listing_id, failure, now)
-
-
-def _common(these: Iterable[Interval], those: Sequence[Interval]) -> list[Interval]:
-    return sorted(
-        both for one in these for other in those if (both := one.intersection(other)) is not None
-    )

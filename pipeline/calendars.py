@@ -7,12 +7,12 @@ and what was judged by it (`store.sessions`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, time, timedelta
 from typing import Final
 
-from pipeline.intervals import Interval
+from pipeline.intervals import Interval, common, merged
 from pipeline.sessions import AlwaysOpen, ExchangeSession, Session
 from pipeline.weekly import WeeklySession
 
@@ -82,15 +82,5 @@ def open_months(session: Session, first: date, last: date) -> Iterator[OpenMonth
     regular = [piece for day in days for piece in day.open]
     asked = [day.asked for day in days]
     for month in whole.months():
-        yield OpenMonth(month.start.date(), _within(month, regular), _within(month, asked))
-
-
-def _within(month: Interval, pieces: Iterable[Interval]) -> tuple[Interval, ...]:
-    """Return what lies in a month, with pieces that touch or overlap made one."""
-    merged: list[Interval] = []
-    for piece in sorted(filter(None, (month.intersection(one) for one in pieces))):
-        if merged and piece.start <= merged[-1].end:
-            merged[-1] = Interval(merged[-1].start, max(merged[-1].end, piece.end))
-        else:
-            merged.append(piece)
-    return tuple(merged)
+        ranges = (tuple(merged(sorted(common(pieces, month)))) for pieces in (regular, asked))
+        yield OpenMonth(month.start.date(), *ranges)

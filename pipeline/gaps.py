@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 import psycopg
 
 from pipeline.company import explained, silent_together
-from pipeline.intervals import MINUTE, Interval
+from pipeline.intervals import MINUTE, Interval, merged
 from pipeline.silences import HABIT_DAYS, Habit, Silence, Silences, unusual
 from pipeline.store import gaps as store
 from pipeline.store.gaps import Gap, Witness
@@ -72,7 +72,7 @@ class _Listing:
 
     def judge(self) -> Iterator[Interval]:
         """Store the silences beyond habit; yield where gaps came or went."""
-        touched = list(_merged(_widened(Interval.month(month), _HABIT) for month in self._months))
+        touched = list(merged(_widened(Interval.month(month), _HABIT) for month in self._months))
         yield from store.remove(self._connection, self._id, touched)
         for interval in touched:
             yield from self._judge(interval)
@@ -168,20 +168,6 @@ def _side(name: str, habit: Habit) -> str:
 
 def _widened(interval: Interval, by: timedelta) -> Interval:
     return Interval(interval.start - by, interval.end + by)
-
-
-def _merged(intervals: Iterable[Interval]) -> Iterator[Interval]:
-    """Yield ascending intervals with those that touch each other made one."""
-    current: Interval | None = None
-    for interval in intervals:
-        if current is not None and interval.start <= current.end:
-            current = Interval(current.start, max(current.end, interval.end))
-            continue
-        if current is not None:
-            yield current
-        current = interval
-    if current is not None:
-        yield current
 
 
 def _moment(minute: int) -> datetime:

@@ -71,6 +71,17 @@ class Interval:
             yield Interval(start, end)
             start = end
 
+    def first_days(self) -> list[date]:
+        """Return the first day of each calendar month that it touches, in order of time."""
+        return [piece.start.date().replace(day=1) for piece in self.months()]
+
+    def minus(self, other: Interval) -> Iterator[Interval]:
+        """Yield what is left, in order of time, when another interval is taken out."""
+        if self.start < other.start:
+            yield Interval(self.start, min(self.end, other.start))
+        if other.end < self.end:
+            yield Interval(max(self.start, other.end), self.end)
+
     def without(self, minutes: Iterable[datetime]) -> Iterator[Interval]:
         """Yield what is left, in order of time, when whole minutes are taken out."""
         start = self.start
@@ -85,6 +96,25 @@ class Interval:
 
     def __str__(self) -> str:
         return f"[{self.start:%Y-%m-%d %H:%M}, {self.end:%Y-%m-%d %H:%M})"
+
+
+def common(pieces: Iterable[Interval], during: Interval) -> list[Interval]:
+    """Return what of some pieces lies in a time, in their order."""
+    return [both for piece in pieces if (both := piece.intersection(during)) is not None]
+
+
+def merged(intervals: Iterable[Interval]) -> Iterator[Interval]:
+    """Yield ascending intervals with those that touch each other made one."""
+    current: Interval | None = None
+    for interval in intervals:
+        if current is not None and interval.start <= current.end:
+            current = Interval(current.start, max(current.end, interval.end))
+            continue
+        if current is not None:
+            yield current
+        current = interval
+    if current is not None:
+        yield current
 
 
 def floor_minute(moment: datetime) -> datetime:

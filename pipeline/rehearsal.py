@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from pipeline.bars import BAR_SCHEMA
 from pipeline.calendars import open_months
-from pipeline.intervals import MINUTE, Interval, floor_minute
+from pipeline.intervals import MINUTE, Interval, common, floor_minute
 from pipeline.providers.errors import ProviderError
 from pipeline.providers.files_client import FileReport, FilesProvider
 from pipeline.providers.protocol import Holdings
@@ -173,10 +173,9 @@ def _expected(session: Session, life: Interval) -> list[Interval]:
     if not life.minutes:
         return []
     months = open_months(session, life.start.date(), life.end.date())
-    pieces = (piece.intersection(life) for month in months for piece in month.open)
-    return [piece for piece in pieces if piece]
+    return common((piece for month in months for piece in month.open), life)
 
 
 def _minutes(piece: Interval, expected: Iterable[Interval]) -> int:
     """Return how many expected minutes a piece holds."""
-    return sum(both.minutes for one in expected if (both := piece.intersection(one)))
+    return sum(both.minutes for both in common(expected, piece))

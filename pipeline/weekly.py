@@ -108,15 +108,8 @@ def read_span(text: str) -> Iterator[tuple[int, time, int, time]]:
 def _without(whole: Interval, closed: Iterable[Interval]) -> tuple[Interval, ...]:
     left = [whole]
     for gone in closed:
-        left = [part for piece in left for part in _cut(piece, gone)]
+        left = [part for piece in left for part in piece.minus(gone)]
     return tuple(left)
-
-
-def _cut(piece: Interval, gone: Interval) -> Iterator[Interval]:
-    if piece.start < gone.start:
-        yield Interval(piece.start, min(piece.end, gone.start))
-    if gone.end < piece.end:
-        yield Interval(max(piece.start, gone.end), piece.end)
 
 
 def _weekday(name: str | None, text: str) -> int | None:

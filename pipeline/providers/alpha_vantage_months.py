@@ -81,15 +81,7 @@ class Kept:
 
     def take(self, part: Interval) -> pa.Table:
         """Give out the bars of a part, for the only time."""
-        self.left = [
-            Interval(start, end)
-            for one in self.left
-            for start, end in (
-                (one.start, min(one.end, max(one.start, part.start))),
-                (max(one.start, min(one.end, part.end)), one.end),
-            )
-            if start < end
-        ]
+        self.left = [rest for one in self.left for rest in one.minus(part)]
         kind = self.bars["ts"].type
         start, end = (pa.scalar(bound, kind) for bound in (part.start, part.end))
         inside = pc.and_(pc.greater_equal(self.bars["ts"], start), pc.less(self.bars["ts"], end))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby, pairwise
@@ -20,7 +20,7 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline.bars import BAR_SCHEMA
-from pipeline.intervals import MINUTE, Interval, floor_minute
+from pipeline.intervals import MINUTE, Interval, common, floor_minute
 from pipeline.providers.errors import (
     BrokenFile,
     MissingFile,
@@ -150,7 +150,7 @@ class FilesProvider:
         sources = self._finder.sources(symbol)
         files: dict[date, list[str]] = {month: [] for month in months}
         for source in sources:
-            touched = months if source.period is None else _months(source.period)
+            touched = months if source.period is None else source.period.first_days()
             for month in touched:
                 if month in files:
                     files[month].append(source.version)
@@ -181,7 +181,7 @@ class FilesProvider:
             floor_minute(min(one.first for one in held)),
             floor_minute(max(one.last for one in held)) + MINUTE,
         )
-        return Holdings(_common([span], during), beyond=_common(_around(span), during))
+        return Holdings(common([span], during), beyond=common(_around(span), during))
 
     def fetch_bars(self, symbol: str, asset_class: str, window: Interval) -> pa.Table:
         """Return the bars of a window that lies in one piece of the holdings.
@@ -272,23 +272,23 @@ class FilesProvider:
         holes = [
             Hole(lack, self._missing(symbol, lack))
             for before, after in pairwise(periods)
-            for lack in _common([Interval(before.end, after.start)], during)
+            for lack in common([Interval(before.end, after.start)], during)
         ]
         span = Interval(min(periods).start, last.end)
         for period in filter(during.intersection, periods):
             try:
                 answered = self._answered(period, periods[period])
             except BrokenFile as error:
-                holes += [Hole(one, error) for one in _common([period], during)]
+                holes += [Hole(one, error) for one in common([period], during)]
                 continue
-            pieces += _common([answered], during)
+            pieces += common([answered], during)
             unwritten = Interval(answered.end, period.end)
             if period == last:
                 span = Interval(span.start, answered.end)
             elif unwritten.minutes:
                 lack = self._unwritten(periods[period][0], unwritten)
-                holes += [Hole(one, lack) for one in _common([unwritten], during)]
-        return Holdings(pieces, holes, _common(_around(span), during))
+                holes += [Hole(one, lack) for one in common([unwritten], during)]
+        return Holdings(pieces, holes, common(_around(span), during))
 
     def _answered(self, period: Interval, sources: Sequence[Source]) -> Interval:
         """Return what of a period its files answer: all of it, if they were written after it.
@@ -325,21 +325,12 @@ class FilesProvider:
         return hashlib.sha256(" ".join([self._declared, *parts]).encode()).hexdigest()
 
 
-def _months(during: Interval) -> list[date]:
-    return [piece.start.date().replace(day=1) for piece in during.months()]
-
-
 def _place(month: date, periods: Sequence[Interval]) -> str:
     """Say where a month lies: one that comes to lie between others is missing from then on."""
     whole = Interval.month(month)
     before = any(one.start < whole.start for one in periods)
     after = any(one.end > whole.end for one in periods)
     return f"{before} {after}"
-
-
-def _common(pieces: Iterable[Interval], during: Interval) -> list[Interval]:
-    """Return what of some pieces lies in a time."""
-    return [one for piece in pieces if (one := piece.intersection(during))]
 
 
 def _around(span: Interval) -> list[Interval]:

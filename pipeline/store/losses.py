@@ -78,7 +78,7 @@ def threats(
             {
                 "provider": provider,
                 "during": to_range(during),
-                "months": [piece.start.date().replace(day=1) for piece in during.months()],
+                "months": during.first_days(),
                 "listings": None if listings is None else sorted(listings),
             },
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 
 import psycopg
 from psycopg.rows import class_row
@@ -120,14 +120,10 @@ def gaps_of_cells(
         months = [Interval.month(cell.month) for cell in cells if cell.listing == listing]
         first, last = min(month.start for month in months), max(month.end for month in months)
         for gap in gaps(connection, provider, listing, since=first, before=last):
-            for month in Interval(gap.since, gap.before).months():
-                cell = Cell(listing, _first_day(month))
+            for month in Interval(gap.since, gap.before).first_days():
+                cell = Cell(listing, month)
                 if cell in found:
                     found[cell].append(gap)
     for mine in found.values():
         mine.sort(key=lambda gap: (-gap.minutes, gap.since))
     return found
-
-
-def _first_day(month: Interval) -> date:
-    return month.start.date().replace(day=1)

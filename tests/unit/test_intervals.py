@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.intervals import MINUTE, Interval, floor_minute
+from pipeline.intervals import MINUTE, Interval, common, floor_minute, merged
 from tests.making import at, span
 
 _BASE = datetime(2024, 2, 27, tzinfo=UTC)
@@ -75,3 +76,26 @@ def test_the_end_is_not_inside() -> None:
 
 def test_flooring_goes_to_the_start_of_the_minute() -> None:
     assert floor_minute(at("2024-01-01T10:00") + timedelta(seconds=59.9)) == at("2024-01-01T10:00")
+
+
+@given(intervals, intervals)
+def test_what_is_left_and_what_is_common_are_all_minutes_once(
+    one: Interval, other: Interval
+) -> None:
+    shared = [minute for both in common([one], other) for minute in minutes(both)]
+    left = [minute for rest in one.minus(other) for minute in minutes(rest)]
+    assert sorted(shared + left) == minutes(one)
+    assert set(shared) == set(minutes(one)) & set(minutes(other))
+
+
+@given(st.lists(intervals, max_size=6))
+def test_merged_intervals_hold_the_same_minutes_and_do_not_touch(pieces: list[Interval]) -> None:
+    whole = list(merged(sorted(pieces)))
+    assert {m for one in whole for m in minutes(one)} == {m for one in pieces for m in minutes(one)}
+    assert all(one.end < two.start for one, two in pairwise(whole))
+
+
+@given(intervals)
+def test_an_interval_touches_the_months_of_its_minutes(interval: Interval) -> None:
+    months = sorted({minute.date().replace(day=1) for minute in minutes(interval)})
+    assert interval.first_days() == months
