@@ -31,8 +31,7 @@ from pipeline.providers.errors import (
 from pipeline.providers.limiter import Limiter
 from pipeline.providers.options import ProviderOptions
 from pipeline.providers.protocol import FirstTrade, Market
-from pipeline.providers.table import capabilities_for
-from pipeline.providers.watch import Watch
+from pipeline.providers.watched import WatchedProvider
 
 _PAGE: Final = 10_000
 _SECOND: Final = timedelta(seconds=1)
@@ -43,7 +42,7 @@ def open_client(name: str, options: ProviderOptions, limiter: Limiter) -> Alpaca
     return AlpacaProvider(name, options, limiter=limiter)
 
 
-class AlpacaProvider:
+class AlpacaProvider(WatchedProvider):
     """A `BarProvider` for Alpaca's bars as they were traded (`adjustment=raw`), thread-safe.
 
     Args:
@@ -64,41 +63,24 @@ class AlpacaProvider:
         limiter: Limiter,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self.name = name
-        self.capabilities = options.capabilities(name)
-        known = self.capabilities.asset_classes
-        self._asset_classes = frozenset(options.asset_classes or known) & frozenset(known)
-        if unknown := set(options.asset_classes) - set(known):
-            raise Unsupported(name, f"Alpaca serves no {', '.join(sorted(unknown))} here")
-        self._feed = options.feed or self.capabilities.feeds[0]
-        if self._feed not in self.capabilities.feeds:
-            raise Unsupported(name, f"Alpaca has no feed {self._feed!r}")
-        self._clock = clock
-        keys = [options.keys[key].get_secret_value() for key in self.capabilities.keys]
-        self._watch = Watch(
+        keys = [options.keys[key].get_secret_value() for key in options.capabilities(name).keys]
+        super().__init__(
             name,
-            self.capabilities,
+            options,
             limiter,
             # Not functools.partial, which shows its arguments to whoever prints it.
             lambda provider, error: translate(provider, error, keys),
-            published=capabilities_for(options.source).limit,
             clock=clock,
         )
+        self._serve(self.capabilities.asset_classes, "Alpaca serves no {} here")
+        self._feed = options.feed or self.capabilities.feeds[0]
+        if self._feed not in self.capabilities.feeds:
+            raise Unsupported(name, f"Alpaca has no feed {self._feed!r}")
         self._data, self._hosts = open_clients(
             self._watch, keys, base_url=options.base_url, timeout_seconds=options.timeout_seconds
         )
         self._lists: dict[str, AssetList] = {}
         self._loading = threading.Lock()
-
-    @property
-    def requests_sent(self) -> int:
-        """How many HTTP requests this client has sent so far."""
-        return self._watch.requests_sent
-
-    @property
-    def clock_skew(self) -> timedelta | None:
-        """How far Alpaca's clock is ahead of ours, by its latest answer that said so."""
-        return self._watch.clock_skew
 
     def markets(self) -> Sequence[Market]:
         """Return the stocks and funds that trade now, as listed when first asked for.
@@ -119,9 +101,7 @@ class AlpacaProvider:
             UnknownSymbol: Nothing that trades or has traded is called so.
             Unsupported: The client was opened without that asset class.
         """
-        if asset_class not in self._asset_classes:
-            opened = ", ".join(sorted(self._asset_classes))
-            raise Unsupported(self.name, f"opened for {opened} and not for {asset_class}")
+        self._check_class(asset_class)
         for status in ("active", "inactive"):  # the list of what is gone is long, and seldom needed
             if found := self._listed(status).find(symbol):
                 return replace(found, asset_class=asset_class)
@@ -156,9 +136,7 @@ class AlpacaProvider:
                 the end is a `MalformedAnswer`: plan again.
             ValueError: The window is empty or too long.
         """
-        longest = self.capabilities.bars_per_request
-        if not 0 < window.minutes <= longest:
-            raise ValueError(f"window {window} has not between 1 and {longest} minutes")
+        self._check_length(window)
         name = self.find_market(symbol, asset_class).symbol
         bars = self._ask([name], window)[name]
         self._watch.check_over(window)

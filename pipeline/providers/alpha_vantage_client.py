@@ -18,7 +18,7 @@ from __future__ import annotations
 import csv
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
@@ -41,14 +41,12 @@ from pipeline.providers.errors import (
     RateLimited,
     RequestRefused,
     UnknownSymbol,
-    Unsupported,
 )
 from pipeline.providers.headers import parse_date, parse_retry_after
 from pipeline.providers.limiter import Limiter
 from pipeline.providers.options import ProviderOptions
 from pipeline.providers.protocol import FirstTrade, Market
-from pipeline.providers.table import capabilities_for
-from pipeline.providers.watch import Watch
+from pipeline.providers.watched import WatchedProvider
 
 Read = TypeVar("Read")
 
@@ -64,7 +62,7 @@ def open_client(name: str, options: ProviderOptions, limiter: Limiter) -> AlphaV
     return AlphaVantageProvider(name, options, limiter=limiter)
 
 
-class AlphaVantageProvider:
+class AlphaVantageProvider(WatchedProvider):
     """A `BarProvider` for Alpha Vantage's unadjusted minutes, safe to call from many threads.
 
     Args:
@@ -85,19 +83,8 @@ class AlphaVantageProvider:
         limiter: Limiter,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self.name = name
-        self.capabilities = options.capabilities(name)
-        if unknown := set(options.asset_classes) - set(self.capabilities.asset_classes):
-            raise Unsupported(name, f"serves no {', '.join(sorted(unknown))} here")
-        self._clock = clock
-        self._watch = Watch(
-            name,
-            self.capabilities,
-            limiter,
-            translate,
-            published=capabilities_for(options.source).limit,
-            clock=clock,
-        )
+        super().__init__(name, options, limiter, translate, clock=clock)
+        self._serve(self.capabilities.asset_classes, "serves no {} here")
         self._session = KeyedSession(
             name,
             options.keys[self.capabilities.keys[0]],
@@ -108,16 +95,6 @@ class AlphaVantageProvider:
         self._shelf = Shelf()
         self._list: Sequence[Market] = ()
         self._turn = threading.Lock()
-
-    @property
-    def requests_sent(self) -> int:
-        """How many HTTP requests this client has sent so far."""
-        return self._watch.requests_sent
-
-    @property
-    def clock_skew(self) -> timedelta | None:
-        """How far the vendor's clock is ahead of ours, by its latest answer that said so."""
-        return self._watch.clock_skew
 
     def markets(self) -> Sequence[Market]:
         """Return the stocks and funds that trade now, as listed when first asked for.
@@ -171,9 +148,7 @@ class AlphaVantageProvider:
             ValueError: The window is empty or too long.
         """
         del asset_class
-        longest = self.capabilities.bars_per_request
-        if not 0 < window.minutes <= longest:
-            raise ValueError(f"window {window} has not between 1 and {longest} minutes")
+        self._check_length(window)
         with self._turn:
             parts = list(local_months(window))
             # All are there before any is given out: what fails later costs nothing twice.

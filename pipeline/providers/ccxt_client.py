@@ -22,12 +22,11 @@ from pipeline.providers.ccxt_errors import translate
 from pipeline.providers.ccxt_markets import TYPES, MarketList, listed_markets, to_market
 from pipeline.providers.ccxt_rows import EXTRA_CELLS, Row, to_bars
 from pipeline.providers.ccxt_session import open_exchange, raw_candles
-from pipeline.providers.errors import MalformedAnswer, Unsupported
+from pipeline.providers.errors import MalformedAnswer
 from pipeline.providers.limiter import Limiter
 from pipeline.providers.options import ProviderOptions
 from pipeline.providers.protocol import FirstTrade, Market
-from pipeline.providers.table import capabilities_for
-from pipeline.providers.watch import Watch
+from pipeline.providers.watched import WatchedProvider
 
 _CLOCK_TOLERANCE = timedelta(minutes=2)
 """How far a provider's clock may be ahead of ours."""
@@ -38,7 +37,7 @@ def open_client(name: str, options: ProviderOptions, limiter: Limiter) -> CcxtPr
     return CcxtProvider(name, options, limiter=limiter)
 
 
-class CcxtProvider:
+class CcxtProvider(WatchedProvider):
     """A `BarProvider` for one exchange, without keys, safe to call from many threads.
 
     Args:
@@ -60,20 +59,8 @@ class CcxtProvider:
         limiter: Limiter,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self.name = name
-        self.capabilities = options.capabilities(name)
-        self._asset_classes = frozenset(options.asset_classes or TYPES)
-        if unknown := self._asset_classes - TYPES.keys():
-            raise Unsupported(name, f"ccxt serves no {', '.join(sorted(unknown))}")
-        self._clock = clock
-        self._watch = Watch(
-            name,
-            self.capabilities,
-            limiter,
-            translate,
-            published=capabilities_for(options.source).limit,
-            clock=clock,
-        )
+        super().__init__(name, options, limiter, translate, clock=clock)
+        self._serve(TYPES, "ccxt serves no {}")
         self._exchange = open_exchange(
             options.source,
             self._watch,
@@ -83,16 +70,6 @@ class CcxtProvider:
         )
         self._list: MarketList | None = None
         self._loading = threading.Lock()
-
-    @property
-    def requests_sent(self) -> int:
-        """How many HTTP requests this client has sent so far."""
-        return self._watch.requests_sent
-
-    @property
-    def clock_skew(self) -> timedelta | None:
-        """How far the exchange's clock is ahead of ours, by its latest answer that said so."""
-        return self._watch.clock_skew
 
     def markets(self) -> Sequence[Market]:
         """Return the markets of the configured asset classes, as listed when first asked for.
@@ -150,9 +127,7 @@ class CcxtProvider:
                 `MalformedAnswer`: plan again.
             ValueError: The window is empty or too long.
         """
-        longest = self.capabilities.bars_per_request
-        if not 0 < window.minutes <= longest:
-            raise ValueError(f"window {window} has not between 1 and {longest} minutes")
+        self._check_length(window)
         bars = self._ask(self._market(symbol, asset_class), "1m", window, window.minutes)
         self._check_reach(bars, window)
         self._watch.check_over(window)
@@ -211,9 +186,7 @@ class CcxtProvider:
             )
 
     def _market(self, symbol: str, asset_class: str) -> dict[str, Any]:
-        if asset_class not in self._asset_classes:
-            opened = ", ".join(sorted(self._asset_classes))
-            raise Unsupported(self.name, f"opened for {opened} and not for {asset_class}")
+        self._check_class(asset_class)
         return self._markets().find(symbol, asset_class)
 
     def _markets(self) -> MarketList:

@@ -45,8 +45,7 @@ from pipeline.providers.errors import (
 from pipeline.providers.limiter import Limiter
 from pipeline.providers.options import ProviderOptions
 from pipeline.providers.protocol import FirstTrade, Market
-from pipeline.providers.table import capabilities_for
-from pipeline.providers.watch import Watch
+from pipeline.providers.watched import WatchedProvider
 from pipeline.providers.yahoo_chart import result_of, to_bars
 from pipeline.providers.yahoo_session import YahooCharts
 
@@ -69,7 +68,7 @@ def open_client(name: str, options: ProviderOptions, limiter: Limiter) -> YahooP
     return YahooProvider(name, options, limiter=limiter)
 
 
-class YahooProvider:
+class YahooProvider(WatchedProvider):
     """A `BarProvider` for Yahoo Finance, without keys, safe to call from many threads.
 
     Args:
@@ -87,28 +86,8 @@ class YahooProvider:
         limiter: Limiter,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self.name = name
-        self.capabilities = options.capabilities(name)
-        self._clock = clock
-        self._watch = Watch(
-            name,
-            self.capabilities,
-            limiter,
-            translate,
-            published=capabilities_for(options.source).limit,
-            clock=clock,
-        )
+        super().__init__(name, options, limiter, translate, clock=clock)
         self._charts = YahooCharts(self._watch, options.base_url, options.timeout_seconds)
-
-    @property
-    def requests_sent(self) -> int:
-        """How many HTTP requests this client has sent so far, those for cookies included."""
-        return self._watch.requests_sent
-
-    @property
-    def clock_skew(self) -> timedelta | None:
-        """How far Yahoo's clock is ahead of ours, by its latest answer that said so."""
-        return self._watch.clock_skew
 
     def markets(self) -> Sequence[Market]:
         """Yahoo has no list of markets.
@@ -162,9 +141,7 @@ class YahooProvider:
             ValueError: The window is empty or too long.
         """
         del asset_class
-        longest = self.capabilities.bars_per_request
-        if not 0 < window.minutes <= longest:
-            raise ValueError(f"window {window} has not between 1 and {longest} minutes")
+        self._check_length(window)
         edge = self.capabilities.edge_of_history(self._clock()) or window.start
         if window.start < edge:
             begins = f"its history begins at {edge:%Y-%m-%d %H:%M} now"
