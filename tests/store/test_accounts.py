@@ -19,6 +19,7 @@ from pipeline.store.database import Database
 from pipeline.store.limits import LedgerLimiter, budget_left
 from pipeline.store.migrate import migrate
 from pipeline.store.server import EmbeddedServer
+from pipeline.store.standby import put_in_service
 from tests.making import add_listing
 
 ACCOUNT = "alpaca"
@@ -229,9 +230,21 @@ def test_after_the_migration_a_limit_may_be_used_up(database: Database) -> None:
     migrate(database, "0006")
     with database.connect() as connection:
         connection.execute(
-            "SELECT * FROM ledger.begin_request('binance', gen_random_uuid(), 1, 5, 1.0)"
+            "SELECT ledger.end_request('binance', gen_random_uuid(), 1, 'answered', 0.1, 0.0, NULL,"
+            " NULL, NULL, NULL, interval '90 days')"
         )
     migrate(database)
     with LedgerLimiter(database, "binance") as limiter:
         started = time.monotonic()
         assert say(limiter, RateLimit(5, 1.0)) - started >= 1
+
+
+@pytest.mark.parametrize("reason", [None, "APCA_API_KEY_ID not set"])
+def test_the_first_request_to_a_provider_that_selection_knows_waits_for_nobody(
+    database: Database, reason: str | None
+) -> None:
+    with database.connect() as connection:
+        put_in_service(connection, {"binance": reason})
+    with LedgerLimiter(database, "binance") as limiter:
+        started = time.monotonic()
+        assert say(limiter, RateLimit(5, 60.0)) - started < 30
