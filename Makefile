@@ -24,7 +24,7 @@ help: ## List the targets
 setup: $(READY) ## Make .venv from the lock (every other target does it when it is needed)
 
 test: $(READY) ## Run all tests (ARGS="-k coverage" for some, WORKERS=4 for more processes)
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(READY) ## Check format, lint, types and import rules
 	@$(MAKE) --no-print-directory --keep-going check-format check-lint check-types check-imports

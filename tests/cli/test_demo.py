@@ -3,7 +3,11 @@
 import json
 import re
 
+import pytest
+
 from tests.cli.conftest import Home
+
+pytestmark = pytest.mark.long
 
 
 def test_the_demo_completes_offline_and_a_repeat_downloads_nothing(home: Home) -> None:

@@ -10,6 +10,8 @@ import pytest
 from tests.cli.conftest import Home
 from tests.files.conftest import lines, minutes
 
+pytestmark = pytest.mark.long
+
 UNIVERSE = """
 start: 2024-01-01
 providers:

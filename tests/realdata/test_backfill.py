@@ -30,6 +30,8 @@ from tests.realdata.published import Bars
 from tests.realdata.reading import query, stored, versions
 from venue import VenueProcess
 
+pytestmark = pytest.mark.long
+
 MARKETS = {
     "BTC-USD": [f"BTCUSD/Candles_1m/{year}/merged.csv.gz" for year in (2015, 2016)],
     "LTC-USD": ["LTCUSD/Candles_1m/2013/raw"],
