@@ -13,7 +13,7 @@ def instant(option: str, text: str | None) -> datetime | None:
     Raises:
         typer.BadParameter: The text is no date and no time.
     """
-    from pipeline.universe_file import instant as parse
+    from pipeline.universe.values import instant as parse
 
     if text is None:
         return None

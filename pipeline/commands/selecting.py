@@ -30,7 +30,7 @@ def check_names(universe: Universe, provider: str | None, listing: str | None) -
     Raises:
         typer.BadParameter: It has not; the message names what is close.
     """
-    from pipeline.universe_file import nearest
+    from pipeline.universe.wording import nearest
 
     if provider and provider not in universe.providers:
         hint = nearest(provider, universe.providers)

@@ -21,7 +21,6 @@ from zoneinfo import ZoneInfo
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from pipeline.files_declaration import PERIOD, FilesConfig
 from pipeline.intervals import Interval, floor_minute
 from pipeline.providers.errors import (
     BrokenFile,
@@ -29,6 +28,7 @@ from pipeline.providers.errors import (
     ProviderUnavailable,
     Unsupported,
 )
+from pipeline.universe.files import PERIOD, FilesConfig
 
 CHECKSUMS: Final = (".CHECKSUM", ".sha256")
 """How the names of files end that hold another file's SHA-256."""

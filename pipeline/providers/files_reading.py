@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
-from pipeline.files_declaration import AMOUNTS, OTHER, PRICES, FilesConfig
+from pipeline.universe.files import AMOUNTS, OTHER, PRICES, FilesConfig
 
 BLOCK_BYTES: Final = 8 << 20
 _BATCH_ROWS: Final = 200_000

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.files_declaration import FilesConfig
+from pipeline.universe.files import FilesConfig
 
 US_PER_MINUTE: Final = 60_000_000
 _DAY_MS: Final = 86_400_000

@@ -19,7 +19,6 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from pipeline.bars import BAR_SCHEMA
-from pipeline.files_declaration import AMOUNTS, PRICES, FilesConfig
 from pipeline.intervals import Interval
 from pipeline.providers.files_finding import Source
 from pipeline.providers.files_reading import Batches, UnusableFile, read_batches
@@ -30,6 +29,7 @@ from pipeline.providers.files_stamps import (
     Stamps,
     read_stamps,
 )
+from pipeline.universe.files import AMOUNTS, PRICES, FilesConfig
 
 FILE_SCHEMA: Final = pa.schema(
     [*BAR_SCHEMA, pa.field("file", pa.string()), pa.field("line", pa.int64())]

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from pipeline.files_declaration import FilesConfig
 from pipeline.providers.capabilities import Capabilities, RateLimit
 from pipeline.providers.errors import Unsupported
 from pipeline.providers.table import CAPABILITIES, capabilities_for
 from pipeline.settling import Settling
+
+if TYPE_CHECKING:
+    from pipeline.universe.files import FilesConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,6 @@ import pytest
 
 from pipeline.asking import Patience
 from pipeline.download import Downloader
-from pipeline.files_declaration import FilesConfig
 from pipeline.heal import find_due
 from pipeline.intervals import Interval
 from pipeline.listing import Listing
@@ -26,6 +25,7 @@ from pipeline.store.database import Database
 from pipeline.store.listings import listings, sync_universe
 from pipeline.store.ranges import from_multirange
 from pipeline.universe import Universe
+from pipeline.universe.files import FilesConfig
 from tests.making import at
 
 NAME = "history"

@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from pipeline.files_declaration import FilesConfig
 from pipeline.intervals import Interval
 from pipeline.providers.errors import BrokenFile, UnknownSymbol, Unsupported
+from pipeline.universe.files import FilesConfig
 from tests.files.conftest import declared, lines, minutes, opened
 from tests.making import at, span
 

@@ -17,7 +17,7 @@ from pipeline.symbols.classifier import Classifier
 from pipeline.symbols.index import MarketIndex
 from pipeline.symbols.rules import by_rules
 from pipeline.symbols.verdict import Listed
-from pipeline.universe_file import key as checked_key
+from pipeline.universe.values import key as checked_key
 from venue import VenueProcess
 
 SOURCES = {

@@ -13,7 +13,7 @@ from pipeline.symbols.normal import pair_key, stock_key
 from pipeline.symbols.rules import by_rules
 from pipeline.symbols.verdict import Listed, Verdict
 from pipeline.universe import Universe
-from pipeline.universe_file import key as checked_key
+from pipeline.universe.values import key as checked_key
 
 TRAPS = ["OPEN", "OPRA", "RENT", "UNIT", "NEOG", "ENSG", "BATRA", "ICPT", "SOLV", "ETHE"]
 ALSO_COINS = ["LINK", "COMP", "UNI", "SAND", "ONE", "T", "APE", "DASH", "GRT"]

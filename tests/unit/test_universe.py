@@ -14,9 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pipeline import universe_file as words
 from pipeline.settling import Settling
-from pipeline.universe import ListingSpec, Universe, UniverseError, json_schema, load_universe
+from pipeline.universe import (
+    ListingSpec,
+    Universe,
+    UniverseError,
+    json_schema,
+    load_universe,
+    values,
+)
 
 ROOT = Path(__file__).parents[2]
 FIRST, LAST = (datetime(year, 1, 2) for year in (2009, 2026))  # noqa: DTZ001  zones follow
@@ -223,8 +229,8 @@ def test_a_moment_in_any_zone_is_the_same_minute_in_utc(
 ) -> None:
     local = moment.replace(second=0, microsecond=0, tzinfo=timezone(timedelta(hours=hours)))
     written = local.isoformat(sign, "minutes")
-    assert words.instant(written) == local
-    assert words.instant(written).tzinfo is UTC
+    assert values.instant(written) == local
+    assert values.instant(written).tzinfo is UTC
 
 
 def test_a_byte_order_mark_is_no_part_of_the_file(file: Path) -> None:
@@ -605,7 +611,7 @@ def test_the_schema_knows_both_forms_of_a_listing_and_describes_every_key() -> N
 
 def test_the_schema_refuses_the_names_that_the_models_refuse() -> None:
     schema = json_schema()
-    for name, pattern in (("providers", words.PROVIDER), ("instruments", words.KEY)):
+    for name, pattern in (("providers", values.PROVIDER), ("instruments", values.KEY)):
         names = schema["properties"][name]
         assert list(names["patternProperties"]) == [pattern]
         assert names["additionalProperties"] is False

@@ -13,9 +13,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from pipeline import universe_file as words
 from pipeline.calendars import ALWAYS, KNOWN, session_named
 from pipeline.sessions import ExchangeSession, Session
+from pipeline.universe.values import FileModel
+from pipeline.universe.wording import nearest
 from pipeline.weekly import SPAN_HELP, WeeklySession, read_span
 
 _EXCHANGES = "XNYS is New York, XLON London; exchange_calendars lists them all"
@@ -65,7 +66,7 @@ def _clock(value: object) -> object:
 Clock = Annotated[time, BeforeValidator(_clock)]
 
 
-class SessionConfig(words.FileModel):
+class SessionConfig(FileModel):
     """When a market is open: an exchange's regular sessions, or hours of its own."""
 
     exchange: Annotated[str, AfterValidator(_exchange)] | None = None
@@ -121,6 +122,6 @@ def unknown_session(name: object, declared: Iterable[str]) -> str | None:
     try:
         session_named(name)
     except ValueError:
-        hint = words.nearest(name, [*known, *KNOWN])
+        hint = nearest(name, [*known, *KNOWN])
         return f"is {name!r}, which is no session{hint}; declare it under sessions, or correct it"
     return None

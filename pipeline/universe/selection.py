@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from pipeline import universe_file as words
+from pipeline.universe.values import FileModel
 
 Role = Literal["primary", "standby"]
 
@@ -23,7 +23,7 @@ def _listed(value: object) -> object:
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 
 
-class SelectionRule(words.FileModel):
+class SelectionRule(FileModel):
     """Whom to ask first for some instruments, and who stands by."""
 
     asset_class: Names = Field((), alias="class", examples=["[equity, etf]"])

@@ -1,0 +1,19 @@
+"""The universe: which instruments are collected, from which providers, since when.
+
+What belongs here: the file's models, reading it, and telling all that is wrong with it at once.
+"""
+
+from pipeline.universe.loading import json_schema, load_universe
+from pipeline.universe.model import ListingSpec, Universe
+from pipeline.universe.parts import AssetClass, LimitConfig
+from pipeline.universe.tree import UniverseError
+
+__all__ = [
+    "AssetClass",
+    "LimitConfig",
+    "ListingSpec",
+    "Universe",
+    "UniverseError",
+    "json_schema",
+    "load_universe",
+]

@@ -1,0 +1,137 @@
+"""What is wrong between parts of the universe file, each of which may be right by itself.
+
+The file is looked at as written, right or wrong, so that conflicts are told together with the
+problems of single values.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from pipeline.providers.table import CAPABILITIES
+from pipeline.universe.files import contradictions
+from pipeline.universe.sessions import unknown_session
+from pipeline.universe.tree import KeyPath, dotted
+from pipeline.universe.values import instant
+from pipeline.universe.wording import either, nearest
+
+
+class _Row(NamedTuple):
+    """A listing as written, right or wrong."""
+
+    path: KeyPath
+    provider: str
+    key: str
+    options: Mapping[str, Any]
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _rows(raw: Mapping[str, Any]) -> Iterator[_Row]:
+    for key, instrument in _mapping(raw.get("instruments")).items():
+        for provider, listing in _mapping(_mapping(instrument).get("listings")).items():
+            options = {"symbol": listing} if isinstance(listing, str) else _mapping(listing)
+            path = ("instruments", key, "listings", provider)
+            yield _Row(path, provider, options.get("key") or key, options)
+
+
+def conflicts(written: object) -> Iterator[tuple[KeyPath, str]]:
+    """Find what is wrong between listings, and between a listing and its provider.
+
+    Args:
+        written: The whole file, right or wrong.
+
+    Yields:
+        The place of a key, and what is wrong with it and what to do.
+    """
+    raw = _mapping(written)
+    providers = _mapping(raw.get("providers"))
+    for name, config in providers.items():
+        yield from _misplaced(name, _mapping(config))
+    yield from _unknown_names(raw)
+    taken: dict[tuple[str, str, str], KeyPath] = {}
+    for row in _rows(raw):
+        if row.provider not in providers:
+            hint = nearest(row.provider, providers)
+            yield row.path, f"is no provider here{hint}; add it under providers, or correct it"
+        for what, value in (("key", row.key), ("symbol", row.options.get("symbol"))):
+            first = taken.setdefault((row.provider, what, str(value)), row.path)
+            if first is not row.path and isinstance(value, str):
+                text = f"has the {what} {value!r}, which {dotted(first)} has already"
+                yield row.path, f"{text}; give it another {what}, or remove one of them"
+        default = _mapping(providers.get(row.provider)).get("start") or raw.get("start")
+        start, end = _moment(row.options.get("start") or default), _moment(row.options.get("end"))
+        if start and end and end <= start:
+            text = f"is not after the listing's start, {start:%Y-%m-%d %H:%M} UTC"
+            yield (*row.path, "end"), f"{text}; use a later end, or an earlier start"
+
+
+def _unknown_names(raw: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    """Find names of sessions and providers that there are not."""
+    declared, providers = _mapping(raw.get("sessions")), _mapping(raw.get("providers"))
+    for path, session in _sessions(raw):
+        if problem := unknown_session(session, declared):
+            yield path, problem
+    for path, name in _selected(raw):
+        if name not in providers:
+            text = f"is {name!r}, which is no provider here{nearest(str(name), providers)}"
+            yield path, f"{text}; add it under providers, or correct it"
+
+
+def _selected(raw: Mapping[str, Any]) -> Iterator[tuple[KeyPath, object]]:
+    """Yield the names of providers that rules of selection give."""
+    rules = raw.get("selection")
+    for number, rule in enumerate(rules if isinstance(rules, list | tuple) else ()):
+        names = _mapping(rule).get("providers")
+        for name in [names] if isinstance(names, str) else names or ():
+            yield ("selection", number, "providers"), name
+
+
+def _sessions(raw: Mapping[str, Any]) -> Iterator[tuple[KeyPath, object]]:
+    """Yield the names of sessions that instruments and listings give."""
+    for key, instrument in _mapping(raw.get("instruments")).items():
+        yield ("instruments", key, "session"), _mapping(instrument).get("session")
+    for row in _rows(raw):
+        yield (*row.path, "session"), row.options.get("session")
+
+
+def _misplaced(name: str, config: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    """Find options that the provider's client knows nothing of."""
+    client, exchange, feed = (config.get(option) for option in ("client", "exchange", "feed"))
+    row = CAPABILITIES.get(exchange or (client if client != "ccxt" else None) or name)
+    served_by = row.client if row else "ccxt"
+    if exchange and served_by != "ccxt":
+        yield ("providers", name, "exchange"), f"is for ccxt, not for {served_by}; remove it"
+    elif client == "ccxt" != served_by:
+        yield ("providers", name, "client"), f"must be {served_by} for this name; correct either"
+    yield from _of_files(name, config, served_by)
+    feeds = row.feeds if row else ()
+    if feed is not None and feed not in feeds:
+        fix = f"use {either(feeds)}" if feeds else "it has but one; remove it"
+        yield ("providers", name, "feed"), f"is {feed!r}, which it does not have; {fix}"
+
+
+def _of_files(
+    name: str, config: Mapping[str, Any], served_by: str
+) -> Iterator[tuple[KeyPath, str]]:
+    """Find what is wrong with the files of a provider, or with a provider that should have some."""
+    path, files = ("providers", name), config.get("files")
+    if files and served_by != "files":
+        yield (*path, "files"), f"is for the client files, not for {served_by}; remove either"
+    elif served_by == "files":
+        if not files:
+            yield path, "says nothing of its files; write `files:` with path, columns and stamp"
+        for option in ("base_url", "limits", "bars_per_request"):
+            if config.get(option) is not None:
+                yield (*path, option), "means nothing to files; remove it"
+        for option, text in contradictions(_mapping(files)):
+            yield (*path, "files", option), text
+
+
+def _moment(value: object) -> datetime | None:
+    try:
+        return instant(value)
+    except ValueError:
+        return None

@@ -1,0 +1,154 @@
+"""The universe: which instruments are collected, from which providers, since when."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Annotated, Self
+
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from pipeline.calendars import ALWAYS, session_named
+from pipeline.providers.table import CAPABILITIES
+from pipeline.sessions import Session
+from pipeline.universe.conflicts import conflicts
+from pipeline.universe.parts import (
+    AssetClass,
+    ByName,
+    InstrumentConfig,
+    Key,
+    Provider,
+    ProviderConfig,
+    SessionName,
+    Start,
+    none_is_empty,
+)
+from pipeline.universe.selection import SelectionRule, standbys
+from pipeline.universe.sessions import SessionConfig, default_session
+from pipeline.universe.values import FileModel
+from pipeline.universe.wording import CONFLICT
+
+
+def _none_is_nothing(value: object) -> object:
+    return () if value is None else value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListingSpec:
+    """One listing with every default filled in. Times are UTC; `[start, end)` is half-open."""
+
+    provider: str
+    key: str
+    """Unique within the provider; safe as a partition key."""
+    instrument: str
+    asset_class: AssetClass
+    symbol: str
+    start: datetime
+    end: datetime | None = None
+    """None: still collected."""
+    session: str = ALWAYS
+    standby: int | None = None
+    """None: collected in full; else its turn among the standbys of its instrument."""
+
+
+class Universe(FileModel):
+    """The instruments that are collected, and where from."""
+
+    start: Start = Field(examples=["2020-01-01"])
+    """The first minute wanted of every listing that says nothing else. UTC."""
+    providers: Annotated[
+        Mapping[Provider, Annotated[ProviderConfig, BeforeValidator(none_is_empty)]],
+        BeforeValidator(none_is_empty),
+        Field(examples=["{bitfinex: {}}"]),
+        ByName,
+    ]
+    """The sources: name to options."""
+    sessions: Annotated[
+        Mapping[SessionName, SessionConfig], BeforeValidator(none_is_empty), ByName
+    ] = {}
+    """When markets are open, where 24x7, 24x5 and the exchanges' regular sessions will not do."""
+    selection: Annotated[tuple[SelectionRule, ...], BeforeValidator(_none_is_nothing)] = ()
+    """Whom to ask first, and who stands by; the first rule that fits an instrument decides."""
+    instruments: Annotated[
+        Mapping[Key, InstrumentConfig], BeforeValidator(none_is_empty), ByName
+    ] = Field(examples=["{}"])
+    """The instruments: key to what it is and where it is listed."""
+
+    @model_validator(mode="after")
+    def _noconflicts(self) -> Self:
+        found: list[InitErrorDetails] = [
+            {
+                "type": PydanticCustomError(CONFLICT, "{t}", {"t": text}),
+                "loc": path,
+                "input": None,
+            }
+            for path, text in conflicts(self.model_dump(by_alias=True))
+        ]
+        if found:
+            raise ValidationError.from_exception_data("Universe", found)
+        return self
+
+    def listings(self, provider: str | None = None) -> tuple[ListingSpec, ...]:
+        """Every listing, or those of one provider, sorted by provider and key."""
+        turns = {key: self._turns(instrument) for key, instrument in self.instruments.items()}
+        specs = (
+            ListingSpec(
+                provider=name,
+                key=listing.key or key,
+                instrument=key,
+                asset_class=instrument.asset_class,
+                symbol=listing.symbol,
+                start=listing.start or self.providers[name].start or self.start,
+                end=listing.end,
+                session=listing.session
+                or instrument.session
+                or default_session(instrument.asset_class),
+                standby=turns[key].get(name),
+            )
+            for key, instrument in self.instruments.items()
+            for name, listing in instrument.listings.items()
+            if provider in {None, name}
+        )
+        return tuple(sorted(specs, key=lambda spec: (spec.provider, spec.key)))
+
+    def _turns(self, instrument: InstrumentConfig) -> dict[str, int]:
+        roles = {name: listing.role for name, listing in instrument.listings.items()}
+        return standbys(self.selection, instrument.asset_class, instrument.region, roles)
+
+    def sessions_used(self) -> dict[str, Session]:
+        """Give the session of every listing, by name."""
+        declared = {name: config.session for name, config in self.sessions.items()}
+        names = {spec.session for spec in self.listings()}
+        return {name: declared.get(name) or session_named(name) for name in sorted(names)}
+
+    def first_month(self, provider: str) -> date:
+        """Give the first day of the month of the earliest start among a provider's listings.
+
+        Without listings it is the month of the start they would have. KeyError: no such provider.
+        """
+        default = self.providers[provider].start or self.start
+        earliest = min((spec.start for spec in self.listings(provider)), default=default)
+        return earliest.date().replace(day=1)
+
+    def source(self, provider: str) -> str:
+        """Give a provider's row in the capability table: ccxt's id of an exchange, or a client.
+
+        KeyError: no such provider.
+        """
+        config = self.providers[provider]
+        return config.exchange or (config.client if config.client != "ccxt" else None) or provider
+
+    def client(self, provider: str) -> str:
+        """Give the kind of client that talks to a provider. KeyError: no such provider."""
+        row = CAPABILITIES.get(self.source(provider))
+        return row.client if row else "ccxt"
+
+    def fingerprint(self) -> str:
+        """Hash what Dagster's definitions are made from: providers and their first months.
+
+        A listing that is added does not change it, unless it starts before all the others.
+        """
+        months = {name: self.first_month(name).isoformat() for name in self.providers}
+        return hashlib.sha256(json.dumps(months, sort_keys=True).encode()).hexdigest()[:16]
