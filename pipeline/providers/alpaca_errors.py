@@ -7,7 +7,7 @@ a firewall; only the text of the body tells them apart.
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -25,13 +25,13 @@ from pipeline.providers.errors import (
     RequestTimedOut,
     UnknownSymbol,
     Unsupported,
+    shortened,
 )
-from pipeline.providers.headers import parse_date, parse_retry_after, read_reset
+from pipeline.providers.headers import read_reset, read_retry_after
 
 if TYPE_CHECKING:
     from alpaca.common.exceptions import APIError
 
-_LONGEST_MESSAGE: Final = 200
 _RECENT_FOR: Final = timedelta(minutes=15)
 """How long the free plan is not served the newest minutes of all exchanges."""
 _FIXES: Final[dict[type[ProviderError], str]] = {
@@ -61,7 +61,7 @@ def translate(provider: str, error: Exception, secrets: Collection[str] = ()) ->
         return error
     if isinstance(error, APIError):
         return _of_answer(provider, error, secrets)
-    what = _shortened(str(error) or type(error).__name__, secrets)
+    what = shortened(_without(secrets, str(error) or type(error).__name__))
     if isinstance(error, requests.Timeout):
         return RequestTimedOut(provider, what)
     broken = (
@@ -79,7 +79,8 @@ def _of_answer(provider: str, error: APIError, secrets: Collection[str]) -> Prov
     response = error.response
     status = response.status_code
     message = _message(response)
-    what = f"HTTP {status}: {_shortened(message or response.reason or 'no reason given', secrets)}"
+    reason = message or response.reason or "no reason given"
+    what = f"HTTP {status}: {shortened(_without(secrets, reason))}"
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return RateLimited(provider, what, retry_after=_wait(response))
     if "subscription does not permit" in message.lower():
@@ -111,14 +112,11 @@ def _message(response: requests.Response) -> str:
 
 def _wait(response: requests.Response) -> timedelta | None:
     """Return how long to wait, as the headers say it: for so long, or until the limit is new."""
-    now = parse_date(response.headers.get("Date")) or datetime.now(UTC)
-    asked = parse_retry_after(response.headers.get("Retry-After"), now)
-    return read_reset(response.headers, now) if asked is None else asked
+    asked = read_retry_after(response.headers)
+    return read_reset(response.headers) if asked is None else asked
 
 
-def _shortened(text: str, secrets: Collection[str]) -> str:
-    """Return a message in one line, without the body's tail and without secrets."""
+def _without(secrets: Collection[str], text: str) -> str:
     for secret in secrets:
         text = text.replace(secret, "(a key)")
-    text = " ".join(text.split())
-    return text if len(text) <= _LONGEST_MESSAGE else text[: _LONGEST_MESSAGE - 3] + "..."
+    return text

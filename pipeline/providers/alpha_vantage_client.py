@@ -42,7 +42,7 @@ from pipeline.providers.errors import (
     RequestRefused,
     UnknownSymbol,
 )
-from pipeline.providers.headers import parse_date, parse_retry_after
+from pipeline.providers.headers import read_retry_after, sender_time
 from pipeline.providers.limiter import Limiter
 from pipeline.providers.options import ProviderOptions
 from pipeline.providers.protocol import FirstTrade, Market
@@ -200,7 +200,7 @@ class AlphaVantageProvider(WatchedProvider):
         def send() -> object:
             answer = self._session.get(question)
             self._watch.received(answer.headers)
-            now = parse_date(answer.headers.get("Date")) or self._clock()
+            now = sender_time(answer.headers, self._clock())
             self._check_status(answer, now)
             found.append(read(answer, now))
             return {}
@@ -212,7 +212,7 @@ class AlphaVantageProvider(WatchedProvider):
     def _check_status(self, answer: Answer, now: datetime) -> None:
         what = f"status {answer.status}"
         if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-            wait = parse_retry_after(answer.headers.get("Retry-After"), now)
+            wait = read_retry_after(answer.headers, now)
             raise RateLimited(self.name, what, retry_after=wait)
         if answer.status in _PASSING or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise ProviderUnavailable(self.name, what)

@@ -9,7 +9,6 @@ it are looked at.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -25,10 +24,10 @@ from pipeline.providers.errors import (
     RequestTimedOut,
     UnknownSymbol,
     Unsupported,
+    shortened,
 )
-from pipeline.providers.headers import parse_date, parse_retry_after
+from pipeline.providers.headers import read_retry_after
 
-_LONGEST_MESSAGE: Final = 200
 _TEAPOT: Final = 418  # Binance: banned for going on after 429
 _TOO_MANY: Final = frozenset({HTTPStatus.TOO_MANY_REQUESTS, _TEAPOT})
 _ELSEWHERE: Final = HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS
@@ -63,7 +62,7 @@ def translate(provider: str, error: Exception) -> ProviderError:
     """
     if isinstance(error, ProviderError):
         return error
-    what = _shortened(error)
+    what = shortened(str(error)) or type(error).__name__
     response = _response_below(error)
     kind = _kind(error, None if response is None else response.status_code)
     if kind is RateLimited:
@@ -74,8 +73,7 @@ def translate(provider: str, error: Exception) -> ProviderError:
 def _refusal(provider: str, what: str, response: Any) -> RateLimited:  # noqa: ANN401
     if response is None:
         return RateLimited(provider, what)
-    now = parse_date(response.headers.get("Date")) or datetime.now(UTC)
-    wait = parse_retry_after(response.headers.get("Retry-After"), now)
+    wait = read_retry_after(response.headers)
     return RateLimited(provider, what, retry_after=wait, ban=response.status_code == _TEAPOT)
 
 
@@ -123,9 +121,3 @@ def _response_below(error: Exception) -> Any:  # noqa: ANN401 - requests types i
 def _never_answered(error: Exception) -> bool:
     """Return whether the connection failed: ccxt makes exchange errors of TLS failures."""
     return any(isinstance(link, requests.RequestException) for link in _chain(error))
-
-
-def _shortened(error: Exception) -> str:
-    """Return the message in one line without the body's tail."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= _LONGEST_MESSAGE else text[: _LONGEST_MESSAGE - 3] + "..."

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Final
+
+_LONGEST_WORDS: Final = 200
 
 
 class ProviderError(Exception):
@@ -125,3 +128,9 @@ class BrokenFile(PermanentError):
 
 class Unsupported(PermanentError):
     """The provider or its client cannot do this at all."""
+
+
+def shortened(text: str) -> str:
+    """Return a vendor's words in one line, cut where they go on and on."""
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST_WORDS else text[: _LONGEST_WORDS - 3] + "..."

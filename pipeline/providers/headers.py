@@ -46,45 +46,47 @@ _DIALECTS: Final = (
 _USED_BY_CLOCK_MINUTE: Final = "x-mbx-used-weight-1m"  # Binance
 
 
-def parse_date(header: str | None) -> datetime | None:
-    """Read an HTTP date as UTC; None if it is missing or is none."""
-    try:
-        moment = parsedate_to_datetime(header) if header else None
-    except (ValueError, OverflowError):
-        return None
-    return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment
-
-
-def parse_retry_after(header: str | None, now: datetime) -> timedelta | None:
-    """Read a Retry-After header, seconds or an HTTP date; None if it is missing or says nothing.
-
-    A date that has passed is no wait at all; fractions are rounded up to a second.
+def sender_time(headers: Headers, ours: datetime | None = None) -> datetime:
+    """Return the present by the clock of who sent an answer, UTC.
 
     Args:
-        header: The header's text.
-        now: The present by the clock of who sent it.
+        headers: The headers of the answer.
+        ours: What is taken for it if the answer has no date; None for the system's time.
     """
-    text = (header or "").strip()
+    return _date(headers) or ours or datetime.now(UTC)
+
+
+def read_retry_after(headers: Headers, ours: datetime | None = None) -> timedelta | None:
+    """Read the wait that Retry-After asks for; None if that is missing or says nothing.
+
+    It is in seconds, or an HTTP date by the clock of who sent it. One that has passed is no wait at
+    all; fractions are rounded up to a second.
+
+    Args:
+        headers: The headers of a refusal.
+        ours: The present, where these have no date; None for the system's time.
+    """
+    text = headers.get("Retry-After", "").strip()
     if text.replace(".", "", 1).isdigit():
         return timedelta(seconds=-(-float(text) // 1))
-    moment = parse_date(text)
+    moment = _parse_date(text)
     if moment is None:
         return None
-    return timedelta(seconds=max(0.0, -(-(moment - now).total_seconds() // 1)))
+    wait = moment - sender_time(headers, ours)
+    return timedelta(seconds=max(0.0, -(-wait.total_seconds() // 1)))
 
 
-def read_reset(headers: Headers, now: datetime) -> timedelta | None:
+def read_reset(headers: Headers) -> timedelta | None:
     """Return how long until a used-up limit begins anew, in whole seconds; None if nothing says so.
 
     Args:
         headers: The headers of a refusal.
-        now: The present by the clock of who sent it.
     """
     for dialect in _DIALECTS:
         reset = _number(headers, dialect.reset)
         if reset is not None and reset >= _EPOCH_SECONDS:
             at = reset / (1000 if reset >= _EPOCH_MILLISECONDS else 1)
-            return timedelta(seconds=max(0.0, -(-(at - now.timestamp()) // 1)))
+            return timedelta(seconds=max(0.0, -(-(at - sender_time(headers).timestamp()) // 1)))
     return None
 
 
@@ -99,7 +101,7 @@ def read_clock_skew(headers: Headers, received: datetime, took: timedelta) -> ti
     Returns:
         None when there is no date, or it says little: after a long wait, or of a cached copy.
     """
-    date = parse_date(headers.get("Date"))
+    date = _date(headers)
     if date is None or took > _SURE or headers.get("Age", "0").strip() != "0":
         return None
     skew = date + timedelta(seconds=0.5) - (received - took / 2)
@@ -115,7 +117,7 @@ def read_usage(headers: Headers, limit: RateLimit, published: RateLimit) -> Usag
         published: The limit that the provider publishes, for those that tell only what was used.
     """
     if (used := _number(headers, _USED_BY_CLOCK_MINUTE)) is not None:
-        date = parse_date(headers.get("Date"))
+        date = _date(headers)
         running = timedelta(seconds=date.second) if date else timedelta(seconds=limit.seconds)
         return Usage(int(used), max(0, published.requests - limit.requests), running)
     for dialect in _DIALECTS:
@@ -129,7 +131,7 @@ def read_usage(headers: Headers, limit: RateLimit, published: RateLimit) -> Usag
 def _running(headers: Headers, dialect: _Dialect, limit: RateLimit) -> timedelta:
     """Return for how long a provider has been counting that tells when it begins anew."""
     whole = timedelta(seconds=limit.seconds)
-    reset, date = _number(headers, dialect.reset), parse_date(headers.get("Date"))
+    reset, date = _number(headers, dialect.reset), _date(headers)
     if reset is None:
         return whole
     if reset >= _EPOCH_SECONDS:
@@ -144,3 +146,16 @@ def _running(headers: Headers, dialect: _Dialect, limit: RateLimit) -> timedelta
 def _number(headers: Headers, name: str) -> float | None:
     text = headers.get(name, "").strip()
     return float(text) if text.replace(".", "", 1).isdigit() else None
+
+
+def _date(headers: Headers) -> datetime | None:
+    return _parse_date(headers.get("Date"))
+
+
+def _parse_date(text: str | None) -> datetime | None:
+    """Read an HTTP date as UTC; None if it is missing or is none."""
+    try:
+        moment = parsedate_to_datetime(text) if text else None
+    except (ValueError, OverflowError):
+        return None
+    return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment

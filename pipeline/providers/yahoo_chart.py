@@ -26,7 +26,7 @@ whoever has to decide about it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -44,7 +44,7 @@ from pipeline.providers.errors import (
     RequestRefused,
     UnknownSymbol,
 )
-from pipeline.providers.headers import parse_date, parse_retry_after
+from pipeline.providers.headers import read_retry_after
 
 Document = dict[str, Any]
 Row = tuple[Any, ...]
@@ -71,8 +71,7 @@ def decode(provider: str, response: Response) -> Document:
     """
     status = response.status_code
     if status in _REFUSING:
-        now = parse_date(response.headers.get("Date")) or datetime.now(UTC)
-        wait = parse_retry_after(response.headers.get("Retry-After"), now)
+        wait = read_retry_after(response.headers)  # type: ignore[arg-type]  # finds any case
         raise RateLimited(provider, f"status {status}, too many requests", retry_after=wait)
     try:
         document = orjson.loads(response.content)

@@ -9,7 +9,7 @@ import pytest
 from requests.structures import CaseInsensitiveDict
 
 from pipeline.providers.capabilities import RateLimit
-from pipeline.providers.headers import parse_retry_after, read_clock_skew, read_usage
+from pipeline.providers.headers import read_clock_skew, read_retry_after, read_usage
 from pipeline.providers.limiter import Usage
 from tests.making import at
 
@@ -29,13 +29,17 @@ def dated(moment: datetime, **others: str) -> CaseInsensitiveDict[str]:
 )
 def test_retry_after_is_read_to_the_second(header: str | None, seconds: int | None) -> None:
     expected = None if seconds is None else timedelta(seconds=seconds)
-    assert parse_retry_after(header, NOW) == expected
+    headers = {} if header is None else {"Retry-After": header}
+    assert read_retry_after(headers) == expected
 
 
 def test_retry_after_may_be_a_date_by_the_clock_of_who_sent_it() -> None:
     soon = format_datetime(NOW + timedelta(seconds=90), usegmt=True)
-    assert parse_retry_after(soon, NOW) == timedelta(seconds=90)
-    assert parse_retry_after("Wed, 21 Oct 2015 07:28:00 GMT", NOW) == timedelta(0)
+    assert read_retry_after(dated(NOW, Retry_After=soon)) == timedelta(seconds=90)
+    assert read_retry_after({"Retry-After": soon}, NOW) == timedelta(seconds=90)
+    long_ago = "Wed, 21 Oct 2015 07:28:00 GMT"
+    assert read_retry_after(dated(NOW, Retry_After=long_ago)) == timedelta(0)
+    assert read_retry_after({"Retry-After": long_ago}) == timedelta(0)
 
 
 @pytest.mark.parametrize("skew", [-3600, -600, -4, 4, 3600])
