@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 import tenacity
 
 from pipeline.answers import Answer, judge
+from pipeline.bars import inside
 from pipeline.intervals import Interval
 from pipeline.listing import Listing
 from pipeline.providers.errors import (
@@ -249,9 +250,4 @@ def _without_others(bars: pa.Table, window: Interval, asked: Interval) -> pa.Tab
     """Cut off what was asked for the sake of others; bars that nobody asked for are left in."""
     if window == asked:
         return bars
-    bounds = (asked.start, window.start, window.end, asked.end)
-    first, start, end, last = (pa.scalar(bound, bars["ts"].type) for bound in bounds)
-    ts = bars["ts"]
-    mine = pc.and_(pc.greater_equal(ts, start), pc.less(ts, end))
-    strange = pc.or_(pc.less(ts, first), pc.greater_equal(ts, last))
-    return bars.filter(pc.or_(mine, strange))
+    return bars.filter(pc.or_(inside(bars, window), pc.invert(inside(bars, asked))))

@@ -6,7 +6,13 @@ is credible (`quality`), where it comes from (`providers`), or how it is stored 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.intervals import Interval
 
 BAR_SCHEMA = pa.schema(
     [
@@ -26,3 +32,26 @@ BAR_SCHEMA = pa.schema(
 def empty_bars() -> pa.Table:
     """Return a table of no bars."""
     return BAR_SCHEMA.empty_table()
+
+
+def bar_table(columns: Mapping[str, pa.Array | Sequence[Any]]) -> pa.Table:
+    """Return a table of bars with all columns; those that are not given are null.
+
+    Args:
+        columns: Some columns of `BAR_SCHEMA`, `ts` among them, all of one length.
+
+    Raises:
+        ValueError: There is no such column, or they differ in length.
+    """
+    if odd := columns.keys() - set(BAR_SCHEMA.names):
+        raise ValueError(f"bars have no column {', '.join(sorted(odd))}; see BAR_SCHEMA")
+    rows = len(columns["ts"])
+    absent = {one.name: pa.nulls(rows, one.type) for one in BAR_SCHEMA if one.name not in columns}
+    return pa.table({**columns, **absent}, schema=BAR_SCHEMA)
+
+
+def inside(bars: pa.Table, window: Interval) -> pa.ChunkedArray:
+    """Return which bars lie within a window, as `filter` takes it; null where a stamp is."""
+    ts = bars["ts"]
+    start, end = (pa.scalar(bound, ts.type) for bound in (window.start, window.end))
+    return pc.and_(pc.greater_equal(ts, start), pc.less(ts, end))

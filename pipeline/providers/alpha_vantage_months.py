@@ -19,8 +19,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from pipeline.bars import inside
 from pipeline.intervals import Interval
 from pipeline.providers.alpha_vantage_series import CLOSES, NEW_YORK, OPENS
 
@@ -82,10 +82,7 @@ class Kept:
     def take(self, part: Interval) -> pa.Table:
         """Give out the bars of a part, for the only time."""
         self.left = [rest for one in self.left for rest in one.minus(part)]
-        kind = self.bars["ts"].type
-        start, end = (pa.scalar(bound, kind) for bound in (part.start, part.end))
-        inside = pc.and_(pc.greater_equal(self.bars["ts"], start), pc.less(self.bars["ts"], end))
-        return self.bars.filter(inside)
+        return self.bars.filter(inside(self.bars, part))
 
 
 class Shelf:

@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pyarrow as pa
 
-from pipeline.bars import BAR_SCHEMA, empty_bars
+from pipeline.bars import BAR_SCHEMA, bar_table, empty_bars
 from pipeline.providers.errors import (
     AuthenticationFailed,
     MalformedAnswer,
@@ -141,11 +141,8 @@ def to_bars(provider: str, document: Mapping[str, Any], symbol: str, month: date
         return empty_bars()
     starts = _starts(provider, [stamp for stamp, _ in pairs], month)
     rows = [row if isinstance(row, dict) else {} for _, row in pairs]
-    columns = [
-        pa.array([_number(row.get(name)) for row in rows], pa.float64()) for name in _COLUMNS
-    ]
-    unknown = [pa.nulls(len(rows), BAR_SCHEMA.field(name).type) for name in ("vwap", "trades")]
-    return pa.table([starts, *columns, *unknown], schema=BAR_SCHEMA)
+    numbers = {name[3:]: [_number(row.get(name)) for row in rows] for name in _COLUMNS}
+    return bar_table({"ts": starts, **numbers})
 
 
 def _starts(provider: str, stamps: Sequence[str], month: date) -> pa.Array:

@@ -18,7 +18,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.bars import BAR_SCHEMA, empty_bars
+from pipeline.bars import BAR_SCHEMA, bar_table, empty_bars
 
 Row = list[Any] | dict[str, Any]
 Cell = int | str
@@ -91,7 +91,7 @@ def to_bars(rows: Sequence[Row], parse_row: ParseRow, extra: ExtraCells | None =
         try:
             columns = _by_column(rows, layout, extra)
             if all(_agrees(columns, at, parse_row(rows[at])) for at in (0, len(rows) // 2, -1)):
-                return _table(columns, len(rows))
+                return _table(columns)
         except _UNREADABLE:
             pass  # some cell is no number: ccxt knows what to make of it
     return _by_row(rows, parse_row, extra if layout is not None else None)
@@ -174,7 +174,7 @@ def _by_row(rows: Sequence[Row], parse_row: ParseRow, extra: ExtraCells | None) 
         columns[name] = pa.array([_number(row[at]) for row in parsed], pa.float64())
     if extra is not None:
         columns |= _extra_columns(extra, column, columns["volume"])
-    return _table(columns, len(rows))
+    return _table(columns)
 
 
 def _extra_columns(
@@ -208,16 +208,9 @@ def _stamp(value: Any) -> int | None:  # noqa: ANN401 - whatever ccxt made of th
     return int(value) if value is not None and abs(value) < _MAX_STAMP_MS else None
 
 
-def _table(columns: dict[str, pa.Array], length: int) -> pa.Table:
+def _table(columns: dict[str, pa.Array]) -> pa.Table:
     micros = pc.multiply_checked(columns["ts"], 1000)
-    columns = columns | {"ts": micros.cast(BAR_SCHEMA.field("ts").type)}
-    return pa.table(
-        [
-            columns[field.name] if field.name in columns else pa.nulls(length, field.type)
-            for field in BAR_SCHEMA
-        ],
-        schema=BAR_SCHEMA,
-    )
+    return bar_table(columns | {"ts": micros.cast(BAR_SCHEMA.field("ts").type)})
 
 
 def _agrees(columns: Mapping[str, pa.Array], at: int, parsed: Sequence[Any]) -> bool:

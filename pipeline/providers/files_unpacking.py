@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from pipeline.bars import BAR_SCHEMA
+from pipeline.bars import BAR_SCHEMA, inside
 from pipeline.intervals import Interval
 from pipeline.providers.files_finding import Source
 from pipeline.providers.files_reading import Batches, UnusableFile, read_batches
@@ -87,10 +87,7 @@ class Unpacked:
                 *(ds.dataset(one, format="ipc").to_table() for one in folders if one.is_dir()),
             ]
         )
-        kind = BAR_SCHEMA.field("ts").type
-        start, end = (pa.scalar(bound, kind) for bound in (window.start, window.end))
-        inside = pc.and_(pc.greater_equal(found["ts"], start), pc.less(found["ts"], end))
-        found = found.filter(inside)
+        found = found.filter(inside(found, window))
         files = pa.repeat(str(self.source), found.num_rows)
         return found.append_column("file", files).select(FILE_SCHEMA.names)
 

@@ -34,7 +34,7 @@ import orjson
 import pyarrow as pa
 from curl_cffi.requests import Response
 
-from pipeline.bars import BAR_SCHEMA, empty_bars
+from pipeline.bars import bar_table, empty_bars
 from pipeline.intervals import Interval
 from pipeline.providers.errors import (
     MalformedAnswer,
@@ -157,10 +157,11 @@ def to_bars(
     if not asked:
         return empty_bars()
     stamps, *columns = zip(*asked, strict=True)
-    ts = pa.array([stamp * _US for stamp in stamps], BAR_SCHEMA.field("ts").type)
-    numbers = [pa.array(map(_number, column), pa.float64()) for column in columns]
-    unknown = [pa.nulls(len(asked), BAR_SCHEMA.field(name).type) for name in ("vwap", "trades")]
-    return pa.table([ts, *numbers, *unknown], schema=BAR_SCHEMA)
+    numbers = {
+        name: [_number(value) for value in column]
+        for name, column in zip(_COLUMNS, columns, strict=True)
+    }
+    return bar_table({"ts": [stamp * _US for stamp in stamps], **numbers})
 
 
 def _rows(provider: str, result: Mapping[str, Any]) -> list[Row]:
