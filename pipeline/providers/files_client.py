@@ -28,7 +28,7 @@ from pipeline.providers.errors import (
     UnknownSymbol,
     Unsupported,
 )
-from pipeline.providers.files_finding import Finder, Source
+from pipeline.providers.files_finding import NO_PERIOD, Finder, Source
 from pipeline.providers.files_reading import UnusableFile, check_sum
 from pipeline.providers.files_unpacking import FILE_SCHEMA, Held, Unpacked, unpack
 from pipeline.providers.limiter import Limiter
@@ -37,7 +37,6 @@ from pipeline.providers.protocol import FirstTrade, Holdings, Hole, Market, Mont
 
 _BEGINNING = datetime(1, 1, 2, tzinfo=UTC)
 _END = datetime(9999, 12, 31, tzinfo=UTC)
-_NEVER = Interval(*[datetime(1970, 1, 1, tzinfo=UTC)] * 2)
 
 
 def open_client(name: str, options: ProviderOptions, limiter: Limiter) -> FilesProvider:
@@ -265,7 +264,7 @@ class FilesProvider:
     def _by_period(self, symbol: str, sources: Sequence[Source], during: Interval) -> Holdings:
         periods = {
             period: list(together)
-            for period, together in groupby(sources, key=lambda one: one.period or _NEVER)
+            for period, together in groupby(sources, key=lambda one: one.period or NO_PERIOD)
         }
         last = max(periods)
         pieces: list[Interval] = []

@@ -33,9 +33,11 @@ from pipeline.universe.files import PERIOD, FilesConfig
 CHECKSUMS: Final = (".CHECKSUM", ".sha256")
 """How the names of files end that hold another file's SHA-256."""
 
+NO_PERIOD: Final = Interval(*[datetime(1970, 1, 1, tzinfo=UTC)] * 2)
+"""Stands where periods are compared for that of a file without one in its name."""
+
 _PART = re.compile(r"\{(\w+)\}|(\*\*|\*)")
 _DIGITS: Final = {"year": 4, "month": 2, "day": 2}
-_ALWAYS: Final = Interval(*[datetime(1970, 1, 1, tzinfo=UTC)] * 2)
 _WHERE: Final = ("name", "size", "mtime", "created", "ino")
 _MODIFIED: Final = ("mtime", "LastModified", "last_modified", "updated", "created")
 
@@ -158,7 +160,7 @@ class Finder:
             found.append(
                 Source(path, member, day, period, _modified(path, info), _version(path, info))
             )
-        return sorted(found, key=lambda one: (one.period or _ALWAYS, one.path))
+        return sorted(found, key=lambda one: (one.period or NO_PERIOD, one.path))
 
     def _list(self, glob: str) -> dict[str, Any]:
         try:

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 import yaml
 
+from pipeline.calendars import ALWAYS
 from pipeline.providers.table import CAPABILITIES
 from pipeline.symbols.classifier import Classifier
 from pipeline.symbols.index import MarketIndex
 from pipeline.symbols.spelling import SPELLINGS
 from pipeline.symbols.verdict import Candidate, Listed, Verdict, by_certainty
 from pipeline.universe import Universe
-
-_ALWAYS_OPEN: Final = "24x7"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,5 +167,5 @@ def _listing(one: Listed) -> object:
         # Binance gives a swap the id of its spot market; a universe names each once.
         return f"{market.base}/{market.quote}:{market.contract}"
     if market.asset_class == "fx":  # at an exchange of coins, which never closes
-        return {"symbol": market.symbol, "session": _ALWAYS_OPEN}
+        return {"symbol": market.symbol, "session": ALWAYS}
     return market.symbol
