@@ -13,9 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+
+from pipeline.universe import values
 
 PRICES: Final = ("open", "high", "low", "close")
 AMOUNTS: Final = ("volume", "vwap", "trades")
@@ -66,16 +67,6 @@ def _is_template(text: object) -> bool:
         return bool(_path(str(text or "")))
     except ValueError:
         return False
-
-
-def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        raise ValueError(
-            f"is {name!r}, which is no IANA time zone; write America/New_York, Europe/London or UTC"
-        ) from None
-    return name
 
 
 def _time(text: str) -> str:
@@ -132,12 +123,8 @@ Mark = Annotated[str, AfterValidator(_mark), _MARK]
 Header = Annotated[str, Field(min_length=1)]
 
 
-class FilesConfig(BaseModel):
+class FilesConfig(values.FileModel):
     """Files that hold 1-minute bars, and how to read them; docs/files.md has examples."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
-    )
 
     path: Annotated[str, AfterValidator(_path)] = Field(
         examples=["/data/{symbol}/{year}-{month}.csv"]
@@ -183,7 +170,7 @@ class FilesConfig(BaseModel):
     """How stamps are written: iso, a pattern such as %Y%m%d %H%M%S, epoch (s, ms, us or ns, told by
     the size of each), epoch_s, epoch_ms, epoch_us, epoch_ns, or ms_of_day (milliseconds since
     midnight of the day in the file's name)."""
-    zone: Annotated[str, AfterValidator(_zone), _MARK] | None = None
+    zone: Annotated[str, AfterValidator(values.zone), _MARK] | None = None
     """The IANA time zone of stamps without an offset, and of the days and months in file names."""
     stamp: Literal["start", "end"] = Field(examples=["start"])
     """Whether a stamp names the start or the end of its minute."""

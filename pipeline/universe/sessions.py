@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date, time
 from typing import Annotated, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from pipeline.calendars import ALWAYS, KNOWN, session_named
 from pipeline.sessions import ExchangeSession, Session
-from pipeline.universe.values import FileModel
+from pipeline.universe import values
 from pipeline.universe.wording import nearest
 from pipeline.weekly import SPAN_HELP, WeeklySession, read_span
 
@@ -43,14 +42,6 @@ def _known(name: str) -> Session:
         raise ValueError(f"is {name!r}, which is no session; {_EXCHANGES}") from None
 
 
-def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise ValueError(f"is {name!r}, which is no time zone; write America/New_York") from None
-    return name
-
-
 def _span(text: str) -> str:
     list(read_span(text))
     return text
@@ -66,14 +57,14 @@ def _clock(value: object) -> object:
 Clock = Annotated[time, BeforeValidator(_clock)]
 
 
-class SessionConfig(FileModel):
+class SessionConfig(values.FileModel):
     """When a market is open: an exchange's regular sessions, or hours of its own."""
 
     exchange: Annotated[str, AfterValidator(_exchange)] | None = None
     """The exchange whose regular sessions it keeps, by its name in exchange_calendars (XNYS)."""
     extended: tuple[Clock, Clock] | None = Field(None, examples=["[04:00, 20:00]"])
     """Start and end of its extended hours, in the exchange's time: asked for, and not expected."""
-    zone: Annotated[str, AfterValidator(_zone)] | None = None
+    zone: Annotated[str, AfterValidator(values.zone)] | None = None
     """The time zone of the hours below."""
     hours: tuple[Annotated[str, AfterValidator(_span)], ...] = ()
     """Hours of every week, as in [Mon-Fri 09:30 - 16:00], or [Sun 17:00 - Fri 17:00] for one span

@@ -6,6 +6,7 @@ What the values mean together is for the models and for `pipeline.universe.confl
 import re
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict
 
@@ -94,6 +95,17 @@ def provider_name(text: str) -> str:
             "use lower-case letters, digits and _, a letter first"
         )
     return text
+
+
+def zone(name: str) -> str:
+    """Check the name of a time zone."""
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # America is a folder, which no reading opens
+        raise ValueError(
+            f"is {name!r}, which is no IANA time zone; write America/New_York, Europe/London or UTC"
+        ) from None
+    return name
 
 
 def base_url(url: str) -> str:

@@ -89,6 +89,9 @@ zone: Amerika/New_York
     zone: is 'Amerika/New_York', which is no IANA time zone; write America/New_York,
     Europe/London or UTC
 
+zone: Europe
+    zone: is 'Europe', which is no IANA time zone; write America/New_York, Europe/London or UTC
+
 stamp: middle
     stamp: is the text 'middle'; use start or end
 

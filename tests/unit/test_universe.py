@@ -456,6 +456,22 @@ def test_a_listing_that_cannot_be_is_told_with_the_fix(listing: str, told: str, 
     assert complaints(file, with_listing(listing)) == [expected]
 
 
+SESSIONS = """
+{zone: America, hours: [Mon-Fri 09:30 - 16:00]}
+    .zone: is 'America', which is no IANA time zone; write America/New_York, Europe/London or UTC
+
+{zone: Amerika/New_York, hours: [Mon-Fri 09:30 - 16:00]}
+    .zone: is 'Amerika/New_York', which is no IANA time zone; write America/New_York,
+    Europe/London or UTC
+"""
+
+
+@pytest.mark.parametrize(("session", "told"), cases(SESSIONS))
+def test_a_session_that_cannot_be_is_told_with_the_fix(session: str, told: str, file: Path) -> None:
+    text = f"sessions:\n  mine: {session}\n" + with_listing("x")
+    assert complaints(file, text) == [f"universe.yaml:2: sessions.mine{told}"]
+
+
 @pytest.mark.parametrize(
     "written", ["2020", "1577836800", "2020-1-1", "20200101", "2020-W01", "soon", "2020-01-01T24"]
 )
