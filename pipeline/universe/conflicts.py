@@ -29,6 +29,10 @@ def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
 def _rows(raw: Mapping[str, Any]) -> Iterator[_Row]:
     for key, instrument in _mapping(raw.get("instruments")).items():
         for provider, listing in _mapping(_mapping(instrument).get("listings")).items():
@@ -76,17 +80,18 @@ def _unknown_names(raw: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
             yield path, problem
     for path, name in _selected(raw):
         if name not in providers:
-            text = f"is {name!r}, which is no provider here{nearest(str(name), providers)}"
+            text = f"is {name!r}, which is no provider here{nearest(name, providers)}"
             yield path, f"{text}; add it under providers, or correct it"
 
 
-def _selected(raw: Mapping[str, Any]) -> Iterator[tuple[KeyPath, object]]:
+def _selected(raw: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
     """Yield the names of providers that rules of selection give."""
     rules = raw.get("selection")
     for number, rule in enumerate(rules if isinstance(rules, list | tuple) else ()):
         names = _mapping(rule).get("providers")
-        for name in [names] if isinstance(names, str) else names or ():
-            yield ("selection", number, "providers"), name
+        for name in names if isinstance(names, list | tuple) else [names]:
+            if isinstance(name, str):
+                yield ("selection", number, "providers"), name
 
 
 def _sessions(raw: Mapping[str, Any]) -> Iterator[tuple[KeyPath, object]]:
@@ -99,7 +104,9 @@ def _sessions(raw: Mapping[str, Any]) -> Iterator[tuple[KeyPath, object]]:
 
 def _misplaced(name: str, config: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
     """Find options that the provider's client knows nothing of."""
-    client, exchange, feed = (config.get(option) for option in ("client", "exchange", "feed"))
+    client, exchange, feed = (
+        _text(config.get(option)) for option in ("client", "exchange", "feed")
+    )
     row = CAPABILITIES.get(exchange or (client if client != "ccxt" else None) or name)
     served_by = row.client if row else "ccxt"
     if exchange and served_by != "ccxt":

@@ -102,6 +102,7 @@ def _columns(value: object) -> object:
             names = [name for name in value if name != OTHER]
         case Mapping():
             names = list(value)
+            _headers(value)
         case _:
             raise ValueError(
                 f"must be a list or a mapping; write {_EXAMPLE} for files without a header row, "
@@ -116,6 +117,12 @@ def _columns(value: object) -> object:
     if missing := [name for name in ("time", *PRICES) if name not in names]:
         raise ValueError(f"lacks {', '.join(missing)}; say which column holds it")
     return value
+
+
+def _headers(columns: Mapping[str, object]) -> None:
+    for name, header in columns.items():
+        if not isinstance(header, str) or not header:
+            raise ValueError(f"gives no name for {name}; write what the header row calls it")
 
 
 _MARK: Any = WithJsonSchema({"type": "string"})
@@ -214,7 +221,8 @@ def contradictions(files: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         files: The options as written, right or wrong.
     """
     columns = files.get("columns")
-    names = set(columns) if isinstance(columns, list | tuple | Mapping) else set()
+    listed = columns if isinstance(columns, list | tuple | Mapping) else ()
+    names = {name for name in listed if isinstance(name, str)}
     template = f"{files.get('path')}{files.get('member') or ''}"
     placed = set(_PLACEHOLDER.findall(template))
     time = files.get("time") or "iso"
@@ -233,8 +241,8 @@ def contradictions(files: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "time", "is ms_of_day, and no file name says which day; write {day} in the path"
     if files.get("covers") == "period" and "year" not in placed:
         yield "covers", "is period, and the path has none; write {year} and so on, or covers: rows"
-    if isinstance(columns, Mapping) and files.get("header") in {"no", "maybe"}:
+    if isinstance(columns, Mapping) and files.get("header") in ("no", "maybe"):
         yield "header", "must be yes where columns go by name; list the columns in order instead"
     marks = [files.get("delimiter") or ",", files.get("decimal") or ".", files.get("thousands")]
-    if len(set(marks)) < len(marks):
+    if any(mark in marks[:number] for number, mark in enumerate(marks)):
         yield "delimiter", "is the same character as decimal or thousands; correct one of them"

@@ -47,7 +47,7 @@ def _options(path: KeyPath) -> Mapping[str, FieldInfo]:
             model = Universe
         case ("providers", _):
             model = ProviderConfig
-        case ("providers", _, "limits"):
+        case ("providers", _, "limits" | "budget"):
             model = LimitConfig
         case ("sessions", _):
             model = SessionConfig

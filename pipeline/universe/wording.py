@@ -25,8 +25,7 @@ def explain(error: ErrorDetails, tree: YamlTree, options: Options) -> Problem:
     if kind == "extra_forbidden":
         return tree.at(path, _unknown(str(path[-1]), options(path[:-1])))
     if kind == "missing":
-        examples = options(path[:-1])[str(path[-1])].examples or ["..."]
-        return tree.at(path, f"is missing; write `{path[-1]}: {examples[0]}`")
+        return _missing(path, tree, options)
     if kind == "literal_error":
         known = re.findall(r"'([^']*)'", error["ctx"]["expected"])
         hint = nearest(str(given), known)
@@ -39,6 +38,19 @@ def explain(error: ErrorDetails, tree: YamlTree, options: Options) -> Problem:
     )
 
 
+def _missing(path: KeyPath, tree: YamlTree, options: Options) -> Problem:
+    if isinstance(path[-1], int):
+        around = path[:-1]
+        return tree.at(around, f"has too few values; write `{_example(around, options)}`")
+    return tree.at(path, f"is missing; write `{_example(path, options)}`")
+
+
+def _example(path: KeyPath, options: Options) -> str:
+    examples = options(path[:-1])[str(path[-1])].examples or ["..."]
+    return f"{path[-1]}: {examples[0]}"
+
+
+_DAY = "must be a day, not {}; write 2024-12-24"
 _MAPPING = "must be a mapping, not {}; write its keys indented below it"
 _WRONG = {
     "tuple_type": "must be a list, not {}; write it in brackets",
@@ -46,12 +58,18 @@ _WRONG = {
     "mapping_type": _MAPPING,
     "dict_type": _MAPPING,
     "string_type": "must be text, not {}; write one value after the colon",
+    "date_type": _DAY,
+    "date_from_datetime_parsing": _DAY,
+    "date_from_datetime_inexact": _DAY,
+    "time_type": "must be a time of day, not {}; write 04:00",
     "int_type": "must be a whole number, not {}; write digits only",
     "int_parsing": "must be a whole number, not {}; write digits only",
     "float_type": "must be a number, not {}; write digits only",
     "float_parsing": "must be a number, not {}; write digits only",
     "finite_number": "must be a number, not {}; write digits only",
     "greater_than": "must be more than 0, not {}; write a positive number",
+    "greater_than_equal": "must be 0 or more, not {}; write a whole number",
+    "too_short": "has too few values; write at least one in the brackets",
     "string_too_short": "is blank; write the value after the colon",
 }
 

@@ -81,6 +81,13 @@ columns: [time, open, high, low, close, vol]
 columns: [time, open, high, low, close, symbol]
     columns: has symbol, which the path has already; keep one of them
 
+columns: [time, open, high, low, [close]]
+    columns: has ['close'], which is no column of a bar; use time, date, open, high, low, close,
+    volume, vwap, trades, symbol, or _
+
+columns: {time: t, open: o, high: h, low: l, close: }
+    columns: gives no name for close; write what the header row calls it
+
 columns: time
     columns: must be a list or a mapping; write [time, open, high, low, close, volume] for files
     without a header row, {time: Date, open: Open, ...} for those with one

@@ -329,6 +329,18 @@ hello
 {limits: {requests: 3}}
     .limits.seconds: is missing; write `seconds: 60`
 
+{budget: {requests: 3}}
+    .budget.seconds: is missing; write `seconds: 60`
+
+{budget: {requests: 3, seconds: 1, per: 2}}
+    .budget.per: is not an option here; use requests or seconds
+
+{client: [ccxt]}
+    .client: must be text, not a list; write one value after the colon
+
+{exchange: {name: kraken}}
+    .exchange: must be text, not a mapping; write one value after the colon
+
 {limits: {requests: few, seconds: 1}}
     .limits.requests: must be a whole number, not the text 'few'; write digits only
 
@@ -463,6 +475,12 @@ SESSIONS = """
 {zone: Amerika/New_York, hours: [Mon-Fri 09:30 - 16:00]}
     .zone: is 'Amerika/New_York', which is no IANA time zone; write America/New_York,
     Europe/London or UTC
+
+{zone: UTC, hours: [Mon-Fri 09:30 - 16:00], closed: [Monday]}
+    .closed.0: must be a day, not the text 'Monday'; write 2024-12-24
+
+{exchange: XNYS, extended: ['04:00']}
+    .extended: has too few values; write `extended: [04:00, 20:00]`
 """
 
 
