@@ -24,6 +24,7 @@ def options_of(universe: Universe, provider: str) -> ProviderOptions:
         KeyError: The universe has no such provider.
     """
     config = universe.providers[provider]
+    listed = universe.listings(provider)
     return ProviderOptions(
         source=universe.source(provider),
         base_url=config.base_url,
@@ -33,9 +34,8 @@ def options_of(universe: Universe, provider: str) -> ProviderOptions:
         bars_per_request=config.bars_per_request,
         settling=config.settling,
         lag=config.lag,
-        asset_classes=sorted({spec.asset_class for spec in universe.listings(provider)})
-        or ["crypto_spot"],
-        symbols=sorted({spec.symbol for spec in universe.listings(provider)}),
+        asset_classes=sorted({spec.asset_class for spec in listed}) or ["crypto_spot"],
+        symbols=sorted({spec.symbol for spec in listed}),
         files=config.files,
         keys=vendor_keys(KEYS),
     )

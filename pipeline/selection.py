@@ -65,10 +65,10 @@ def out_of_service(
         now: The present, UTC.
     """
     try:
-        capabilities = options.capabilities(name)
+        missing = options.missing_keys(name)
     except Unsupported as error:
         return str(error)
-    if missing := [key for key in capabilities.keys if key not in options.keys]:
+    if missing:
         return f"{_listed(missing)} not set"
     return _unhealthy(health, now) if health else None
 

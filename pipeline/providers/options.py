@@ -89,3 +89,14 @@ class ProviderOptions:
             )
         except ValueError as error:
             raise Unsupported(name, str(error)) from None
+
+    def missing_keys(self, name: str) -> list[str]:
+        """Return the environment variables that hold the vendor's keys and are not set.
+
+        Args:
+            name: The provider's name in the universe, for errors.
+
+        Raises:
+            Unsupported: There is no such client or exchange, or an override allows nothing.
+        """
+        return [key for key in self.capabilities(name).keys if key not in self.keys]

@@ -25,8 +25,7 @@ def open_provider(name: str, options: ProviderOptions, limiter: Limiter) -> BarP
         Unsupported: There is no such client, or it cannot serve this.
         MissingKeys: It wants keys that are not there.
     """
-    wanted = options.capabilities(name).keys
-    if missing := [key for key in wanted if key not in options.keys]:
+    if missing := options.missing_keys(name):
         raise MissingKeys(name, missing)
     client = import_module(f"pipeline.providers.{options.client}_client")
     opened: BarProvider = client.open_client(name, options, limiter)
