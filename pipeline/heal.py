@@ -95,14 +95,6 @@ def find_tasks(
     """
     known = {listing.id: listing for listing in listings(connection, provider, keys)}
     reach = capabilities.edge_of_history(now)
-    work = find_work(
-        connection,
-        provider,
-        Rules(now, capabilities.settling, only_due=True),
-        final=floor_minute(now - capabilities.lag),
-        reach=reach,
-        listings=keys,
-    )
     endangered = {
         (threat.listing, threat.month): threat
         for threat in threats(connection, provider, capabilities.endangered(now), keys)
@@ -114,7 +106,7 @@ def find_tasks(
             _requests(cell, capabilities, reach),
             endangered.get((listing.key, cell.month)),
         )
-        for cell in work
+        for cell in _work(connection, provider, capabilities, now, keys, only_due=True)
         if cell.listing_id in known
     ]
     return sorted(tasks, key=lambda task: task.urgency)
@@ -137,15 +129,27 @@ def find_due(
         keys: Keys of the listings to look at.
     """
     known = {listing.id: listing.key for listing in listings(connection, provider, keys)}
-    work = find_work(
+    work = _work(connection, provider, capabilities, now, keys, only_due=False)
+    return {Cell(known[one.listing_id], one.month) for one in work}
+
+
+def _work(
+    connection: psycopg.Connection,
+    provider: str,
+    capabilities: Capabilities,
+    now: datetime,
+    keys: Collection[str] | None,
+    *,
+    only_due: bool,
+) -> list[Work]:
+    return find_work(
         connection,
         provider,
-        Rules(now, capabilities.settling),
+        Rules(now, capabilities.settling, only_due=only_due),
         final=floor_minute(now - capabilities.lag),
         reach=capabilities.edge_of_history(now),
         listings=keys,
     )
-    return {Cell(known[one.listing_id], one.month) for one in work}
 
 
 def default_budget(capabilities: Capabilities, left: int | None = None) -> int:
