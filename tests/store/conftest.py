@@ -1,0 +1,21 @@
+"""Where the embedded servers of a test are."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.store.servers import kill_everything
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A short folder that only its owner may enter; every server below it is ended."""
+    folder = Path(tempfile.mkdtemp(prefix="ml-")).resolve()
+    yield folder
+    for record in folder.rglob("PG_VERSION"):
+        if record.parent.parent.name != "base":
+            kill_everything(record.parent)
+    shutil.rmtree(folder)
