@@ -15,7 +15,8 @@ from dataclasses import replace
 from itertools import groupby
 
 from pipeline.intervals import Interval
-from pipeline.store.gaps import Gap, Witness
+from pipeline.store.gaps import Gap
+from pipeline.store.outages import Witness
 
 _SHOWN = 5
 _SILENT_PER_TRADING = 9

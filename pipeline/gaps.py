@@ -16,7 +16,9 @@ from pipeline.company import explained, silent_together
 from pipeline.intervals import MINUTE, Interval, merged
 from pipeline.silences import HABIT_DAYS, Habit, Silence, Silences, unusual
 from pipeline.store import gaps as store
-from pipeline.store.gaps import Gap, Witness
+from pipeline.store import outages
+from pipeline.store.gaps import Gap
+from pipeline.store.outages import Witness
 
 _HABIT, _DAY = timedelta(days=HABIT_DAYS), timedelta(days=1)
 _HARDLY_EVER = 1e-9
@@ -115,12 +117,12 @@ def _look_for_outages(
     changed: Iterable[Interval],
     months: Collection[date],
 ) -> None:
-    where = store.outages_near(connection, provider, changed, months)
+    where = outages.near(connection, provider, changed, months)
     if not where:
         return
-    store.forget_company(connection, provider, where)
-    witnesses = store.witnesses(connection, provider, where)
-    gaps = list(explained(store.beyond_habit(connection, provider, where), witnesses))
+    outages.forget_company(connection, provider, where)
+    witnesses = outages.witnesses(connection, provider, where)
+    gaps = list(explained(outages.beyond_habit(connection, provider, where), witnesses))
     store.explain(connection, gaps)
     store.insert(connection, _of_company(gaps, witnesses))
 

@@ -4,7 +4,8 @@ import pytest
 
 from pipeline.company import explained, silent_together
 from pipeline.intervals import Interval
-from pipeline.store.gaps import Gap, Witness
+from pipeline.store.gaps import Gap
+from pipeline.store.outages import Witness
 from tests.making import span
 
 GAP = span("2024-03-01T10:00", "2024-03-01T12:00")
