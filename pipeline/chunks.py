@@ -6,9 +6,9 @@ minutes are answered, which are not, and why.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
 import pyarrow as pa
@@ -23,6 +23,11 @@ from pipeline.settling import Settling
 from pipeline.store.deliveries import Delivery
 from pipeline.store.failures import Failure
 
+CHUNK_BARS = 20_000
+"""A chunk of answers is committed once it holds so many bars: enough for COPY, little enough for
+memory."""
+CHUNK_AGE = timedelta(seconds=5)
+"""... or once its first answer is so old. A killed process loses no more than one chunk."""
 _QUARANTINED_OF_A_REFUSED_ANSWER = 100
 
 
@@ -78,6 +83,27 @@ class Chunk:
             received_at=now,
             settling=settling,
         )
+
+
+def chunks(outcomes: Iterable[Outcome], now: Callable[[], datetime]) -> Iterator[tuple[int, Chunk]]:
+    """Yield answers in chunks, each of one listing, by its number, as soon as they are worth it.
+
+    Args:
+        outcomes: What becomes of questions about months of some listings.
+        now: The clock; UTC.
+    """
+    open_chunks: dict[int, Chunk] = {}
+    for outcome in outcomes:
+        moment = now()
+        open_chunks.setdefault(outcome.listing.id, Chunk(moment)).add(outcome, moment)
+        full = [
+            number
+            for number, chunk in open_chunks.items()
+            if chunk.rows >= CHUNK_BARS or moment - chunk.opened_at >= CHUNK_AGE
+        ]
+        for number in full:
+            yield number, open_chunks.pop(number)
+    yield from open_chunks.items()
 
 
 def failure_of(window: Interval, error: ProviderError, now: datetime) -> Failure:

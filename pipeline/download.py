@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from functools import partial
 from typing import Self
 
@@ -19,32 +19,24 @@ import psycopg
 
 from pipeline.archives import Archive
 from pipeline.asking import Asking, Patience
-from pipeline.chunks import Chunk, failure_of
+from pipeline.chunks import Chunk, chunks
 from pipeline.gaps import judge
 from pipeline.intervals import Interval
 from pipeline.listing import Listing
 from pipeline.pages import pages
 from pipeline.providers.capabilities import Capabilities
-from pipeline.providers.errors import Paused, ProviderError
 from pipeline.providers.protocol import ArchiveProvider, BarProvider
 from pipeline.questions import Part
 from pipeline.reports import MonthReport, noting
-from pipeline.store import coverage, failures, listings, refusals
+from pipeline.store import refusals
 from pipeline.store.cells import Cell
 from pipeline.store.database import Database
 from pipeline.store.deliveries import commit
 from pipeline.store.merging import ContradictoryDelivery, Merged
 from pipeline.store.session import LedgerSession
-from pipeline.store.standby import follow_needs, needed
-from pipeline.store.work import Rules, Work, work_of
-
-CHUNK_BARS = 20_000
-"""A chunk of answers is committed once it holds so many bars: enough for COPY, little enough for
-memory."""
-CHUNK_AGE = timedelta(seconds=5)
-"""... or once its first answer is so old. A killed process loses no more than one chunk."""
-_LARGEST_SKEW = timedelta(days=2)
-"""What ended longer ago is over by any clock; and no answer is taken about what is not over."""
+from pipeline.store.standby import follow_needs
+from pipeline.store.work import Rules
+from pipeline.wanting import Wanting
 
 
 @dataclass(slots=True)
@@ -89,6 +81,7 @@ class Downloader:
             Archive(self._session, provider) if isinstance(provider, ArchiveProvider) else None
         )
         self._asking = Asking(provider, patience or Patience())
+        self._wanting = Wanting(self._session, self._asking, provider, self._archive, now)
         self._now = now
 
     def __enter__(self) -> Self:
@@ -218,99 +211,13 @@ class Downloader:
 
     def _job(self, report: MonthReport, rules: Rules) -> _Job | None:
         with noting(report):
-            work = self._work(report, rules)
+            work = self._wanting.work(report, rules)
             if work is None:
                 return None
             windows = pages(work.needed, work.askable, self._capabilities.bars_per_request)
             known = [one for one in windows if any(map(one.intersection, work.answered))]
             return _Job(report, known, [one for one in windows if one not in known])
         return None
-
-    def _work(self, report: MonthReport, rules: Rules) -> Work | None:
-        """Return what is open of the month; None when nothing of it is to be had yet."""
-        reachable = self._prepare(report)
-        if reachable is None:
-            return None
-        if self._archive:
-            self._archive.look_at_month(report.listing, report.month, rules.now)
-        work = self._session.run(lambda c: work_of(c, report.listing.id, reachable, rules))
-        if self._archive:
-            work, failed = self._archive.cut(report.listing, reachable, work, rules.now)
-            report.failures += failed
-        if self._finds_clock_behind(work.needed):
-            return self._work(report, rules)
-        return work
-
-    def _prepare(self, report: MonthReport) -> Interval | None:
-        """Find out what is wanted of the month; return what of it can still be asked for."""
-        month = Interval.month(report.month)
-        if self._wanted(report.listing, month) is None or not self._is_needed(report):
-            return None
-        if not self._find_first_trade(report, month):
-            return None
-        report.wanted = self._wanted(report.listing, month)
-        return report.wanted and self._reachable(report.listing, report.wanted)
-
-    def _wanted(self, listing: Listing, month: Interval) -> Interval | None:
-        """Return the minutes to have by now: final by our clock and by the provider's."""
-        behind = min(self._provider.clock_skew or timedelta(0), timedelta(0))
-        return listing.wanted(month, self._now() + behind, self._capabilities.lag)
-
-    def _finds_clock_behind(self, needed: Iterable[Interval]) -> bool:
-        """Ask for the provider's clock, if that matters and is not known; say if it is behind.
-
-        It comes with the market list, which has to be had before any bars. Where bars need none,
-        their own first answer tells the time, and is refused if it came too early.
-        """
-        recent = self._now() - _LARGEST_SKEW
-        if self._provider.clock_skew is not None or all(one.end <= recent for one in needed):
-            return False
-        if not self._capabilities.list_requests:
-            return False
-        try:
-            self._provider.markets()
-        except ProviderError:
-            return False  # the first question meets the same trouble, and that is put on record
-        return (self._provider.clock_skew or timedelta(0)) < timedelta(0)
-
-    def _is_needed(self, report: MonthReport) -> bool:
-        """Return whether anything is wanted of a month: of a standby's, seldom."""
-        listing, month = report.listing, report.month
-        return listing.standby is None or bool(
-            self._session.run(lambda c: needed(c, listing.id, month))
-        )
-
-    def _find_first_trade(self, report: MonthReport, month: Interval) -> bool:
-        """Look up the listing's first trade, if that is due; return whether to go on."""
-        listing, now = report.listing, self._now()
-        if not listing.first_trade_due(now):
-            return True
-        try:
-            found = self._asking.insist(
-                partial(self._provider.first_trade, listing.symbol, listing.asset_class)
-            )
-        except Paused:
-            report.unasked = (self._wanted(listing, month) or month).minutes
-            return False
-        except ProviderError as error:
-            wanted = self._wanted(listing, month) or month
-            failure = failure_of(wanted, error, now)
-            self._session.run(lambda c: failures.record(c, listing.id, failure, now))
-            report.failures = (failure,)
-            return False
-        ts, evidence = (found.ts, found.evidence) if found else (None, None)
-        self._session.run(lambda c: listings.save_first_trade(c, listing, ts, evidence, now))
-        report.listing = replace(listing, first_trade=ts, first_trade_checked_at=now)
-        return True
-
-    def _reachable(self, listing: Listing, wanted: Interval) -> Interval | None:
-        """Return what the provider's history still holds; the rest is noted as unavailable."""
-        edge = self._capabilities.edge_of_history(self._now())
-        if edge is None or edge <= wanted.start:
-            return wanted
-        lost = Interval(wanted.start, min(edge, wanted.end))
-        self._session.run(lambda c: coverage.mark_unavailable(c, listing.id, lost))
-        return Interval(edge, wanted.end) if edge < wanted.end else None
 
     def _ask(self, jobs: Sequence[_Job], at_most: int | None) -> None:
         """Ask for what is not covered, in as few requests as hold it."""
@@ -336,7 +243,7 @@ class Downloader:
         found = self._session.run(lambda c: refusals.doubt(c, listing.id, page))
         if found is None or found.month == report.month:
             return found
-        for _, chunk in self._chunks([Part(listing, found.last)]):
+        for _, chunk in chunks(self._asking.ask([Part(listing, found.last)]), self._now):
             delivery = chunk.delivery(listing.id, self._now(), self._capabilities.settling)
             # What is kept for somebody to decide about stays as it was shown.
             with suppress(ContradictoryDelivery):
@@ -345,27 +252,12 @@ class Downloader:
 
     def _ask_for(self, reports: Mapping[int, MonthReport], parts: Sequence[Part]) -> None:
         """Ask some questions and store the answers, each listing's by themselves."""
-        for listing_id, chunk in self._chunks(parts):
+        for listing_id, chunk in chunks(self._asking.ask(parts), self._now):
             report = reports[listing_id]
             if not report.broken:
                 report.unasked -= chunk.minutes
                 with noting(report):
                     self._commit(report, chunk)
-
-    def _chunks(self, parts: Iterable[Part]) -> Iterator[tuple[int, Chunk]]:
-        """Yield chunks of answers, each of one listing, by its number."""
-        chunks: dict[int, Chunk] = {}
-        for outcome in self._asking.ask(parts):
-            now = self._now()
-            chunks.setdefault(outcome.listing.id, Chunk(now)).add(outcome, now)
-            full = [
-                number
-                for number, chunk in chunks.items()
-                if chunk.rows >= CHUNK_BARS or now - chunk.opened_at >= CHUNK_AGE
-            ]
-            for number in full:
-                yield number, chunks.pop(number)
-        yield from chunks.items()
 
     def _commit(self, report: MonthReport, chunk: Chunk) -> None:
         now = self._now()

@@ -21,8 +21,9 @@ from typing import Self
 
 import psycopg
 
-from pipeline import download as downloading
+from pipeline import chunks
 from pipeline.asking import Patience
+from pipeline.download import Downloader
 from pipeline.providers.capabilities import RateLimit
 from pipeline.providers.ccxt_client import CcxtProvider
 from pipeline.providers.options import ProviderOptions
@@ -87,7 +88,7 @@ class Job:
 
 def download(job: Job, *, judge: bool = False) -> None:
     """Download everything and end with an exit code; what a process does."""
-    downloading.CHUNK_BARS = job.chunk_bars
+    chunks.CHUNK_BARS = job.chunk_bars
     session.RESTART_SECONDS = job.restart_seconds
     try:
         complete = _download(job, judge=judge)
@@ -112,7 +113,7 @@ def _download(job: Job, *, judge: bool) -> bool:
     patience = Patience(attempts=2, first_wait=timedelta(milliseconds=1))
     with (
         LedgerLimiter(job.database, PROVIDER) as limiter,
-        downloading.Downloader(
+        Downloader(
             job.database,
             CcxtProvider(PROVIDER, options, limiter=limiter),
             patience=patience,
