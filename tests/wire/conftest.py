@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pytest
@@ -17,15 +18,20 @@ from pipeline.providers.capabilities import RateLimit
 from pipeline.providers.ccxt_client import CcxtProvider
 from pipeline.providers.limiter import Unlimited
 from pipeline.providers.options import ProviderOptions
+from pipeline.providers.protocol import BarProvider
 from pipeline.providers.yahoo_client import YahooProvider
 from tests.wire import alpha_vantage, stocks, yahoo
 from venue import VenueProcess
 
 NOW = datetime(2024, 6, 1, 12, 0, 30, tzinfo=UTC)
 LISTED = datetime(2024, 3, 1, 9, 6, tzinfo=UTC)
-UNHURRIED = RateLimit(10_000, 1.0)
 EXCHANGES = ("binance", "bitfinex", "coinbase", "kraken")
 QUOTES = {"binance": "USDT"}
+STOCKS = ("equity", "etf")
+UNHURRIED = {"limit": RateLimit(10_000, 1.0), "timeout_seconds": 2.0}
+
+Client = TypeVar("Client", bound=BarProvider)
+Opener = Callable[..., CcxtProvider]
 
 _MARKETS = {
     "BTC": {"listed_at": LISTED.isoformat(), "price": 60000, "quiet": 0.3},
@@ -33,197 +39,150 @@ _MARKETS = {
 }
 
 
-def _exchange(name: str) -> dict[str, Any]:
+def _markets(name: str) -> dict[str, Any]:
     quote = QUOTES.get(name, "USD")
     markets = {f"{base}-{quote}": market for base, market in _MARKETS.items()}
     if name in {"binance", "bitfinex"}:
         markets["BTC-USDT-PERP"] = {**_MARKETS["BTC"], "volume_decimals": 3}
-    return {"requests_per_second": 0, "markets": markets}
+    return markets
 
 
-@pytest.fixture(scope="session")
-def wire_process() -> Iterator[VenueProcess]:
-    config = {
-        "now": NOW.isoformat(),
-        "speed": 0,
-        "exchanges": {name: _exchange(name) for name in EXCHANGES},
-    }
-    with VenueProcess(config) as running:
-        yield running
+def running_venue(now: datetime, **exchanges: Mapping[str, object]) -> Any:
+    """Return a fixture: a venue for all tests of a process, of exchanges without a limit."""
+    sections = {name: {"requests_per_second": 0, **one} for name, one in exchanges.items()}
+
+    @pytest.fixture(scope="session")
+    def running() -> Iterator[VenueProcess]:
+        config = {"now": now.isoformat(), "speed": 0, "exchanges": sections}
+        with VenueProcess(config) as process:
+            yield process
+
+    return running
+
+
+def cleaned(process: VenueProcess, now: datetime) -> VenueProcess:
+    """Return a venue without faults and without memory, at a time."""
+    process.clear_faults()
+    process.clear_requests()
+    process.set_clock(now=now.isoformat(), speed=0)
+    return process
+
+
+@contextmanager
+def opening(
+    client: Callable[..., Client],
+    venue: VenueProcess,
+    now: datetime,
+    *,
+    name: str = "",
+    listed: bool = False,
+    **standard: Any,
+) -> Iterator[Callable[..., Client]]:
+    """Give a function that opens clients at a venue, by name and options; they are closed here.
+
+    Args:
+        client: The class of client.
+        venue: The venue.
+        now: The time by the client's clock; `now=` for one client.
+        name: The provider, if all are the same.
+        listed: Whether markets are listed at once, off the venue's record; likewise.
+        standard: Options that are not `ProviderOptions`' own defaults; likewise.
+    """
+    with ExitStack() as stack:
+
+        def open_at_venue(name: str = name, **options: Any) -> Client:
+            limiter = options.pop("limiter", Unlimited())
+            moment = options.pop("now", now)
+            lists = options.pop("listed", listed)
+            options = {"base_url": f"{venue.url}/{name}", **UNHURRIED, **standard, **options}
+            configured = ProviderOptions(source=name, **options)
+            opened = client(name, configured, limiter=limiter, clock=lambda: moment)
+            stack.callback(opened.close)
+            if lists:
+                opened.markets()
+                venue.clear_requests()
+            return opened
+
+        yield open_at_venue
+
+
+wire_process = running_venue(NOW, **{name: {"markets": _markets(name)} for name in EXCHANGES})
+stock_process = running_venue(
+    stocks.NOW,
+    alpaca={"markets": stocks.MARKETS, "account": {"keys": [stocks.KEY, stocks.SECRET]}},
+)
+yahoo_process = running_venue(yahoo.NOW, yahoo={"markets": yahoo.MARKETS})
+monthly_process = running_venue(
+    alpha_vantage.NOW,
+    alpha_vantage={"markets": alpha_vantage.MARKETS, "account": {"keys": [alpha_vantage.KEY]}},
+)
 
 
 @pytest.fixture
 def venue(wire_process: VenueProcess) -> VenueProcess:
     """The venue without faults and without memory, at `NOW`."""
-    wire_process.clear_faults()
-    wire_process.clear_requests()
-    wire_process.set_clock(now=NOW.isoformat(), speed=0)
-    return wire_process
-
-
-Opener = Callable[..., CcxtProvider]
-
-
-@pytest.fixture
-def opened(venue: VenueProcess) -> Iterator[Opener]:
-    """A function from an exchange's name to a provider at the venue, with its markets listed."""
-    providers: list[CcxtProvider] = []
-
-    def open_at_venue(name: str, *, listed: bool = True, **options: Any) -> CcxtProvider:
-        host = options.pop("host", name)
-        limiter = options.pop("limiter", Unlimited())
-        options = {"limit": UNHURRIED, "timeout_seconds": 2.0, **options}
-        configured = ProviderOptions(source=name, base_url=f"{venue.url}/{host}", **options)
-        provider = CcxtProvider(name, configured, limiter=limiter, clock=lambda: NOW)
-        providers.append(provider)
-        if listed:
-            provider.markets()
-            venue.clear_requests()
-        return provider
-
-    yield open_at_venue
-    for provider in providers:
-        provider.close()
-
-
-@pytest.fixture(scope="session")
-def stock_process() -> Iterator[VenueProcess]:
-    section = {
-        "requests_per_second": 0,
-        "markets": stocks.MARKETS,
-        "account": {"keys": [stocks.KEY, stocks.SECRET]},
-    }
-    config = {"now": stocks.NOW.isoformat(), "speed": 0, "exchanges": {"alpaca": section}}
-    with VenueProcess(config) as running:
-        yield running
+    return cleaned(wire_process, NOW)
 
 
 @pytest.fixture
 def stock_venue(stock_process: VenueProcess) -> VenueProcess:
     """The venue of stocks without faults and without memory, at `stocks.NOW`."""
-    stock_process.clear_faults()
-    stock_process.clear_requests()
-    stock_process.set_clock(now=stocks.NOW.isoformat(), speed=0)
-    return stock_process
-
-
-@pytest.fixture
-def alpaca(stock_venue: VenueProcess) -> Iterator[stocks.AlpacaOpener]:
-    """A function that opens a client of Alpaca at the venue, with its list of assets loaded."""
-    providers: list[AlpacaProvider] = []
-
-    def open_at_venue(*, listed: bool = True, **options: Any) -> AlpacaProvider:
-        limiter = options.pop("limiter", Unlimited())
-        standard = {
-            "limit": UNHURRIED,
-            "timeout_seconds": 2.0,
-            "base_url": f"{stock_venue.url}/alpaca",
-            "asset_classes": ("equity", "etf"),
-            "keys": stocks.keys(),
-        }
-        configured = ProviderOptions(source="alpaca", **{**standard, **options})
-        provider = AlpacaProvider("alpaca", configured, limiter=limiter, clock=lambda: stocks.NOW)
-        providers.append(provider)
-        if listed:
-            provider.markets()
-            stock_venue.clear_requests()
-        return provider
-
-    yield open_at_venue
-    for provider in providers:
-        provider.close()
-
-
-@pytest.fixture(scope="session")
-def yahoo_process() -> Iterator[VenueProcess]:
-    section = {"requests_per_second": 0, "markets": yahoo.MARKETS}
-    config = {"now": yahoo.NOW.isoformat(), "speed": 0, "exchanges": {"yahoo": section}}
-    with VenueProcess(config) as running:
-        yield running
+    return cleaned(stock_process, stocks.NOW)
 
 
 @pytest.fixture
 def yahoo_venue(yahoo_process: VenueProcess) -> VenueProcess:
     """The venue of Yahoo without faults and without memory, at `yahoo.NOW`."""
-    yahoo_process.clear_faults()
-    yahoo_process.clear_requests()
-    yahoo_process.set_clock(now=yahoo.NOW.isoformat(), speed=0)
-    return yahoo_process
-
-
-@pytest.fixture
-def yahoo_client(yahoo_venue: VenueProcess) -> Iterator[yahoo.YahooOpener]:
-    """A function that opens a client of Yahoo at the venue."""
-    providers: list[YahooProvider] = []
-
-    def open_at_venue(**options: Any) -> YahooProvider:
-        limiter = options.pop("limiter", Unlimited())
-        now = options.pop("now", yahoo.NOW)
-        standard = {
-            "limit": UNHURRIED,
-            "timeout_seconds": 2.0,
-            "base_url": f"{yahoo_venue.url}/yahoo",
-        }
-        configured = ProviderOptions(source="yahoo", **{**standard, **options})
-        provider = YahooProvider("yahoo", configured, limiter=limiter, clock=lambda: now)
-        providers.append(provider)
-        return provider
-
-    yield open_at_venue
-    for provider in providers:
-        provider.close()
-
-
-@pytest.fixture(scope="session")
-def monthly_process() -> Iterator[VenueProcess]:
-    section = {
-        "requests_per_second": 0,
-        "markets": alpha_vantage.MARKETS,
-        "account": {"keys": [alpha_vantage.KEY]},
-    }
-    config = {
-        "now": alpha_vantage.NOW.isoformat(),
-        "speed": 0,
-        "exchanges": {"alpha_vantage": section},
-    }
-    with VenueProcess(config) as running:
-        yield running
+    return cleaned(yahoo_process, yahoo.NOW)
 
 
 @pytest.fixture
 def monthly_venue(monthly_process: VenueProcess) -> VenueProcess:
     """The venue of Alpha Vantage without faults and without memory."""
-    monthly_process.clear_faults()
-    monthly_process.clear_requests()
-    monthly_process.set_clock(now=alpha_vantage.NOW.isoformat(), speed=0)
-    return monthly_process
+    return cleaned(monthly_process, alpha_vantage.NOW)
+
+
+@pytest.fixture
+def opened(venue: VenueProcess) -> Iterator[Opener]:
+    """A function from an exchange's name to a provider at the venue, with its markets listed."""
+    with opening(CcxtProvider, venue, NOW, listed=True) as opener:
+        yield opener
+
+
+@pytest.fixture
+def alpaca(stock_venue: VenueProcess) -> Iterator[stocks.AlpacaOpener]:
+    """A function that opens a client of Alpaca at the venue, with its list of assets loaded."""
+    with opening(
+        AlpacaProvider,
+        stock_venue,
+        stocks.NOW,
+        name="alpaca",
+        listed=True,
+        asset_classes=STOCKS,
+        keys=stocks.keys(),
+    ) as opener:
+        yield opener
+
+
+@pytest.fixture
+def yahoo_client(yahoo_venue: VenueProcess) -> Iterator[yahoo.YahooOpener]:
+    """A function that opens a client of Yahoo at the venue."""
+    with opening(YahooProvider, yahoo_venue, yahoo.NOW, name="yahoo") as opener:
+        yield opener
 
 
 @pytest.fixture
 def monthly(monthly_venue: VenueProcess) -> Iterator[alpha_vantage.AlphaVantageOpener]:
     """A function that opens a client of Alpha Vantage at the venue."""
-    providers: list[AlphaVantageProvider] = []
-
-    def open_at_venue(**options: Any) -> AlphaVantageProvider:
-        limiter = options.pop("limiter", Unlimited())
-        now = options.pop("now", alpha_vantage.NOW)
-        standard = {
-            "limit": UNHURRIED,
-            "timeout_seconds": 2.0,
-            "base_url": f"{monthly_venue.url}/alpha_vantage",
-            "asset_classes": ("equity", "etf"),
-            "keys": alpha_vantage.keys(),
-        }
-        configured = ProviderOptions(source="alpha_vantage", **{**standard, **options})
-        provider = AlphaVantageProvider(
-            "alpha_vantage", configured, limiter=limiter, clock=lambda: now
-        )
-        providers.append(provider)
-        return provider
-
-    yield open_at_venue
-    for provider in providers:
-        provider.close()
+    with opening(
+        AlphaVantageProvider,
+        monthly_venue,
+        alpha_vantage.NOW,
+        name="alpha_vantage",
+        asset_classes=STOCKS,
+        keys=alpha_vantage.keys(),
+    ) as opener:
+        yield opener
 
 
 def spelled(exchange: str, base: str = "BTC") -> str:

@@ -142,7 +142,7 @@ def test_perpetuals_are_served_under_their_own_asset_class(
 def test_an_exchange_without_a_row_in_the_table_is_served_with_ccxts_own_facts(
     opened: Opener, venue: VenueProcess
 ) -> None:
-    provider = opened("binanceus", host="binance")
+    provider = opened("binanceus", base_url=f"{venue.url}/binance")
     assert provider.capabilities.bars_per_request == 1000
     bars = provider.fetch_bars("BTC-USDT", "crypto_spot", recent(1000))
     assert plain(bars).equals(truth(venue, "binance", "BTC-USDT", recent(1000)))
