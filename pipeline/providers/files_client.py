@@ -1,8 +1,8 @@
 """1-minute bars out of files that people own already.
 
 What belongs here: `ArchiveProvider` for files, as the sum of its parts: where files are
-(`files_finding`), what bytes and stamps mean (`files_reading`, `files_stamps`), and serving months
-of what was read (`files_unpacking`). Here is decided which minutes a file is evidence for.
+(`files_finding`), what bytes and stamps mean (`files_reading`, `files_stamps`), serving months of
+what was read (`files_unpacking`), and which minutes a file is evidence for (`files_evidence`).
 """
 
 from __future__ import annotations
@@ -13,30 +13,28 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from itertools import groupby, pairwise
+from itertools import groupby
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 
 from pipeline.bars import BAR_SCHEMA
-from pipeline.intervals import MINUTE, Interval, common, floor_minute
+from pipeline.intervals import Interval, floor_minute
 from pipeline.providers.errors import (
     BrokenFile,
-    MissingFile,
     ProviderError,
     UnknownSymbol,
     Unsupported,
 )
-from pipeline.providers.files_finding import NO_PERIOD, Finder, Source
-from pipeline.providers.files_reading import UnusableFile, check_sum
+from pipeline.providers.files_columns import UnusableFile
+from pipeline.providers.files_evidence import Evidence
+from pipeline.providers.files_finding import Finder, Source
+from pipeline.providers.files_reading import check_sum
 from pipeline.providers.files_unpacking import FILE_SCHEMA, Held, Unpacked, unpack
 from pipeline.providers.limiter import Limiter
 from pipeline.providers.options import ProviderOptions
-from pipeline.providers.protocol import FirstTrade, Holdings, Hole, Market, MonthVersion
-
-_BEGINNING = datetime(1, 1, 2, tzinfo=UTC)
-_END = datetime(9999, 12, 31, tzinfo=UTC)
+from pipeline.providers.protocol import FirstTrade, Holdings, Market, MonthVersion
 
 
 def open_client(name: str, options: ProviderOptions, limiter: Limiter) -> FilesProvider:
@@ -92,6 +90,7 @@ class FilesProvider:
         self._symbols = options.symbols
         self._clock = clock
         self._finder = Finder(name, options.files)
+        self._evidence = Evidence(name, self._finder, self._read)
         self._folder = tempfile.TemporaryDirectory(prefix="minuteledger-files-")
         self._read_already: dict[Source, Unpacked | ProviderError] = {}
         self._reading = threading.Lock()
@@ -168,19 +167,8 @@ class FilesProvider:
         del asset_class
         sources = self._sources(symbol)
         if self._config.by_period:
-            return self._by_period(symbol, sources, during)
-        try:
-            read = [self._read(one) for one in sources]
-        except BrokenFile as error:
-            return Holdings(holes=[Hole(during, error)])
-        held = [one.held[key] for one in read if (key := self._key(symbol)) in one.held]
-        if not held:
-            return Holdings(beyond=[during])
-        span = Interval(
-            floor_minute(min(one.first for one in held)),
-            floor_minute(max(one.last for one in held)) + MINUTE,
-        )
-        return Holdings(common([span], during), beyond=common(_around(span), during))
+            return self._evidence.by_period(symbol, sources, during)
+        return self._evidence.by_rows(self._key(symbol), sources, during)
 
     def fetch_bars(self, symbol: str, asset_class: str, window: Interval) -> pa.Table:
         """Return the bars of a window that lies in one piece of the holdings.
@@ -261,65 +249,6 @@ class FilesProvider:
                 source, file, folder, self._config, symbols=self._symbols, now=self._clock()
             )
 
-    def _by_period(self, symbol: str, sources: Sequence[Source], during: Interval) -> Holdings:
-        periods = {
-            period: list(together)
-            for period, together in groupby(sources, key=lambda one: one.period or NO_PERIOD)
-        }
-        last = max(periods)
-        pieces: list[Interval] = []
-        holes = [
-            Hole(lack, self._missing(symbol, lack))
-            for before, after in pairwise(periods)
-            for lack in common([Interval(before.end, after.start)], during)
-        ]
-        span = Interval(min(periods).start, last.end)
-        for period in filter(during.intersection, periods):
-            try:
-                answered = self._answered(period, periods[period])
-            except BrokenFile as error:
-                holes += [Hole(one, error) for one in common([period], during)]
-                continue
-            pieces += common([answered], during)
-            unwritten = Interval(answered.end, period.end)
-            if period == last:
-                span = Interval(span.start, answered.end)
-            elif unwritten.minutes:
-                lack = self._unwritten(periods[period][0], unwritten)
-                holes += [Hole(one, lack) for one in common([unwritten], during)]
-        return Holdings(pieces, holes, common(_around(span), during))
-
-    def _answered(self, period: Interval, sources: Sequence[Source]) -> Interval:
-        """Return what of a period its files answer: all of it, if they were written after it.
-
-        Raises:
-            BrokenFile: One of them cannot be used.
-        """
-        read = [self._read(one) for one in sources]
-        written = [one.modified for one in sources if one.modified]
-        if not written or max(written) >= period.end:
-            return period
-        ends = [floor_minute(one.last) + MINUTE for one in read if one.last]
-        return Interval(period.start, max([period.start, *ends]))
-
-    def _missing(self, symbol: str, lack: Interval) -> MissingFile:
-        names = dict.fromkeys(
-            self._finder.pattern(symbol, when) for when in (lack.start, lack.end - MINUTE)
-        )
-        return MissingFile(
-            self.name,
-            f"no file holds {lack}, though others hold what is before and after: looked for "
-            + " to ".join(names),
-            "put what is missing there and run `minuteledger import`",
-        )
-
-    def _unwritten(self, source: Source, lack: Interval) -> MissingFile:
-        return MissingFile(
-            self.name,
-            f"{source} was written before its period ended, and holds nothing of {lack}",
-            "get the file again",
-        )
-
     def _hash(self, *parts: str) -> str:
         return hashlib.sha256(" ".join([self._declared, *parts]).encode()).hexdigest()
 
@@ -330,11 +259,6 @@ def _place(month: date, periods: Sequence[Interval]) -> str:
     before = any(one.start < whole.start for one in periods)
     after = any(one.end > whole.end for one in periods)
     return f"{before} {after}"
-
-
-def _around(span: Interval) -> list[Interval]:
-    """Return all the time before and after a span."""
-    return [Interval(_BEGINNING, span.start), Interval(span.end, _END)]
 
 
 def _without_repetition(found: Sequence[pa.Table]) -> pa.Table:

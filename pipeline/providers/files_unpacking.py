@@ -20,15 +20,11 @@ import pyarrow.dataset as ds
 
 from pipeline.bars import BAR_SCHEMA, inside
 from pipeline.intervals import Interval
+from pipeline.providers.files_columns import Batches, UnusableFile
 from pipeline.providers.files_finding import Source
-from pipeline.providers.files_reading import Batches, UnusableFile, read_batches
-from pipeline.providers.files_stamps import (
-    US_PER_MINUTE,
-    BadStamp,
-    LocalTime,
-    Stamps,
-    read_stamps,
-)
+from pipeline.providers.files_local_time import LocalTime
+from pipeline.providers.files_reading import read_batches
+from pipeline.providers.files_stamps import US_PER_MINUTE, BadStamp, Stamps, read_stamps
 from pipeline.universe.files import AMOUNTS, PRICES, FilesConfig
 
 FILE_SCHEMA: Final = pa.schema(

@@ -428,7 +428,7 @@ def test_rows_of_another_day_than_the_name_says_discredit_the_file(folder: Path)
 def test_a_file_larger_than_a_block_is_read_to_its_end(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.providers.files_reading.BLOCK_BYTES", 4096)
+    monkeypatch.setattr("pipeline.providers.files_csv.BLOCK_BYTES", 4096)
     files = put(folder, lines(minutes("2024-02-28 10:00", 5000)))
     found = bars(files)
     assert len(found) == 5000
