@@ -1,4 +1,4 @@
-"""One module an exchange: how it reads a request and how it writes an answer."""
+"""One dialect an exchange: how it reads a request and how it writes an answer."""
 
 from __future__ import annotations
 

@@ -9,17 +9,26 @@ sees no `sip` of the last 15 minutes.
 
 from __future__ import annotations
 
-import base64
 import re
 import uuid
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import orjson
 
 from venue.bars import DAY_MS, MINUTE_MS, Bars
-from venue.dialects.base import HOUR_MS, Answer, Dialect, Json, RefusedError, answer
+from venue.dialects.alpaca_query import (
+    SYMBOL,
+    limit_of,
+    names_of,
+    one_of,
+    read_token,
+    refusal,
+    step_of,
+    time_of,
+    token_after,
+)
+from venue.dialects.base import Answer, Dialect, Json, RefusedError, answer
 from venue.limits import Budget
 from venue.market import Symbol
 from venue.pages import Window
@@ -34,19 +43,10 @@ if TYPE_CHECKING:
 
 _BARS = re.compile(r"^/v2/stocks/(?:([^/]+)/)?bars$")
 _ASSETS = "/v2/assets"
-_TIMEFRAME = re.compile(r"^(\d{1,2})(Min|T|Hour|H|Day|D)$")
-_UNITS = {"M": MINUTE_MS, "T": MINUTE_MS, "H": HOUR_MS, "D": DAY_MS}
-_SYMBOL = re.compile(r"^[A-Z]{1,6}(\.[A-Z]{1,3})?$")
 _FEEDS = frozenset({"sip", "iex"})
 _ADJUSTMENTS = frozenset({"raw", "split", "dividend", "all"})
-_DEFAULT_ROWS, _MAX_ROWS = 1000, 10_000
 _RECENT_MS = 15 * MINUTE_MS
-_LATEST_NS = 2**63 - 1
 _NOT_PAID = "subscription does not permit querying recent SIP data"
-
-
-def _refusal(message: str, status: int = 422, code: int | None = None) -> Answer:
-    return answer(({"code": code} if code else {}) | {"message": message}, status)
 
 
 class Alpaca(Dialect):
@@ -64,7 +64,7 @@ class Alpaca(Dialect):
     def symbol(self, name: str) -> Symbol:
         """Read `AAPL` or `AAPL@iex`."""
         symbol = Symbol.stock(name)
-        if not _SYMBOL.match(symbol.base) or symbol.feed not in {"", "iex"}:
+        if not SYMBOL.match(symbol.base) or symbol.feed not in {"", "iex"}:
             raise ValueError(f"{name!r} is no stock of Alpaca: write BRK.B, or BRK.B@iex")
         return symbol
 
@@ -81,8 +81,8 @@ class Alpaca(Dialect):
         if all(given) and (not keys or set(given) <= set(keys)):
             return
         if path.startswith(_ASSETS):
-            raise RefusedError(_refusal("request is not authorized", 401, 40110000))
-        raise RefusedError(_refusal("forbidden.", 403))
+            raise RefusedError(refusal("request is not authorized", 401, 40110000))
+        raise RefusedError(refusal("forbidden.", 403))
 
     def windows(
         self, path: str, query: Mapping[str, str], now_ms: int, plan: str
@@ -95,20 +95,20 @@ class Alpaca(Dialect):
         match = _BARS.match(path)
         if match is None:
             return None
-        feed = _one_of(query, "feed", _FEEDS, "sip")
-        _one_of(query, "adjustment", _ADJUSTMENTS, "raw")
-        descending = _one_of(query, "sort", {"asc", "desc"}, "asc") == "desc"
+        feed = one_of(query, "feed", _FEEDS, "sip")
+        one_of(query, "adjustment", _ADJUSTMENTS, "raw")
+        descending = one_of(query, "sort", {"asc", "desc"}, "asc") == "desc"
         paid = plan != "free" or feed != "sip"
-        start = _time(query, "start", now_ms // DAY_MS * DAY_MS)
-        end = _time(query, "end", now_ms if paid else now_ms - _RECENT_MS)
+        start = time_of(query, "start", now_ms // DAY_MS * DAY_MS)
+        end = time_of(query, "end", now_ms if paid else now_ms - _RECENT_MS)
         if end < start:
-            raise RefusedError(_refusal("end should not be before start"))
+            raise RefusedError(refusal("end should not be before start"))
         if not paid and end > now_ms - _RECENT_MS:
             raise RefusedError(self.not_paid())
         token = query.get("page_token")
-        seen, last = _decoded(token) if token else ("", 0)
-        names = [match[1]] if match[1] else _names(query)
-        step_ms, limit = _step(query), _limit(query)
+        seen, last = read_token(token) if token else ("", 0)
+        names = [match[1]] if match[1] else names_of(query)
+        step_ms, limit = step_of(query), limit_of(query)
         # A bar of minutes comes when it is over.
         over_ms = now_ms if step_ms >= DAY_MS else now_ms // step_ms * step_ms
         stop_ms = min(end + 1, over_ms)
@@ -143,10 +143,10 @@ class Alpaca(Dialect):
                 left, count = left - len(part), count + len(part)
                 last = name, int(part.ts[0 if window.descending else -1]), window
                 if len(page) > len(part):
-                    token = _encoded(*last)
+                    token = token_after(*last)
                     break
             elif len(page):
-                token = _encoded(*last)
+                token = token_after(*last)
                 break
         single = _BARS.match(path)
         if single and single[1]:
@@ -193,7 +193,7 @@ class Alpaca(Dialect):
 
     def unknown_symbol(self) -> Answer:
         """Answer a request for an asset that is not listed."""
-        return _refusal("asset not found", 404, 40410000)
+        return refusal("asset not found", 404, 40410000)
 
     def limited(self, retry_after: float, now_ms: int) -> Answer:
         """Answer 429; the headers say when the limit begins anew."""
@@ -202,7 +202,7 @@ class Alpaca(Dialect):
 
     def not_paid(self) -> Answer:
         """Answer 403 about recent data of the feed `sip`."""
-        return _refusal(_NOT_PAID, 403)
+        return refusal(_NOT_PAID, 403)
 
     def usage_headers(self, used: float, now_ms: int) -> Mapping[str, str]:
         """Tell what is left of the running minute."""
@@ -225,71 +225,6 @@ class Alpaca(Dialect):
         filters = {key: query[key] for key in ("status", "exchange") if key in query}
         chosen = [one for one in listed if wanted == "us_equity" and filters.items() <= one.items()]
         return answer(chosen)
-
-
-def _names(query: Mapping[str, str]) -> set[str]:
-    names = set(query.get("symbols", "").split(",")) - {""}
-    if not names:
-        raise RefusedError(_refusal("symbols is required", 400))
-    for name in sorted(names):
-        if not _SYMBOL.match(name):
-            raise RefusedError(_refusal(f"invalid symbol: {name}", 400))
-    return names
-
-
-def _one_of(
-    query: Mapping[str, str], name: str, known: frozenset[str] | set[str], default: str
-) -> str:
-    value = query.get(name, default)
-    if value not in known:
-        raise RefusedError(_refusal(f"invalid {name}: {value}"))
-    return value
-
-
-def _step(query: Mapping[str, str]) -> int:
-    match = _TIMEFRAME.match(query.get("timeframe", ""))
-    if match is None or match[1] == "0":
-        raise RefusedError(_refusal(f"invalid timeframe: {query.get('timeframe', '')}"))
-    return int(match[1]) * _UNITS[match[2][0]]
-
-
-def _limit(query: Mapping[str, str]) -> int:
-    value = query.get("limit", str(_DEFAULT_ROWS))
-    if not value.isdigit() or not 1 <= int(value) <= _MAX_ROWS:
-        raise RefusedError(_refusal(f"invalid limit: {value}"))
-    return int(value)
-
-
-def _time(query: Mapping[str, str], name: str, default: int) -> int:
-    value = query.get(name)
-    if value is None:
-        return default
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError:
-        raise RefusedError(_refusal(f"invalid {name}: {value}")) from None
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
-
-
-def _encoded(name: str, ts: int, window: Window) -> str:
-    """Return the token of the page after a row."""
-    unit = "D" if window.step_ms >= DAY_MS else "H" if window.step_ms >= HOUR_MS else "M"
-    moment = datetime.fromtimestamp(ts // 1000, UTC)
-    at = f"{moment:%Y-%m-%dT%H:%M:%S}.000000000Z"
-    if window.descending:
-        at = str(_LATEST_NS // 10**9 * 10**9 - ts * 10**6)
-    return base64.b64encode(f"{name}|{unit}|{at}".encode()).decode()
-
-
-def _decoded(token: str) -> tuple[str, int]:
-    """Return the symbol and the stamp of the last row that was sent."""
-    try:
-        name, _, at = base64.b64decode(token, validate=True).decode().split("|")
-        if at.isdigit():
-            return name, (_LATEST_NS // 10**9 * 10**9 - int(at)) // 10**6
-        return name, int(datetime.fromisoformat(at[:19] + "Z").timestamp()) * 1000
-    except ValueError:
-        raise RefusedError(_refusal("invalid page_token")) from None
 
 
 def _limits(left: int, reset: int) -> dict[str, str]:
