@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Final
 
 from pipeline.intervals import Interval, common, merged
@@ -20,6 +20,21 @@ ALWAYS: Final = "24x7"
 """The session of a market that never closes."""
 
 _DAY: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SessionDay:
+    """One day of trading, to which bars of a day and below are anchored.
+
+    Attributes:
+        start: Its first minute, UTC.
+        end: The end of its last minute, UTC; there may be breaks in between.
+        day: The date that the market gives it.
+    """
+
+    start: datetime
+    end: datetime
+    day: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +99,25 @@ def open_months(session: Session, first: date, last: date) -> Iterator[OpenMonth
     for month in whole.months():
         ranges = (tuple(merged(sorted(common(pieces, month)))) for pieces in (regular, asked))
         yield OpenMonth(month.start.date(), *ranges)
+
+
+def session_days(session: Session, first: date, last: date) -> list[SessionDay]:
+    """Return the days of trading that touch the months of two days, in order of time.
+
+    Args:
+        session: The rule.
+        first: Any day of the first month.
+        last: Any day of the last month.
+
+    Raises:
+        ValueError: The rule cannot be worked out for these months.
+    """
+    whole = Interval(Interval.month(first).start, Interval.month(last).end)
+    hours: dict[date, list[Interval]] = {}
+    for trading in session.trading(whole.start.date(), (whole.end - _DAY).date()):
+        hours.setdefault(trading.day, []).extend(trading.open)
+    days = [
+        SessionDay(min(one.start for one in open_), max(one.end for one in open_), day)
+        for day, open_ in hours.items()
+    ]
+    return sorted(day for day in days if Interval(day.start, day.end).intersection(whole))

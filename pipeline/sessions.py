@@ -25,8 +25,15 @@ _LIBRARY: Final = "exchange_calendars"
 
 @dataclass(frozen=True, slots=True)
 class Trading:
-    """One day of trading: the ranges that are open, and the one that is asked for."""
+    """One day of trading.
 
+    Attributes:
+        day: Its date, the one that the market gives it; it may begin the evening before.
+        open: The ranges that are open, in order of time.
+        asked: The range that is asked for.
+    """
+
+    day: date
     open: tuple[Interval, ...]
     asked: Interval
 
@@ -44,6 +51,11 @@ class Session(Protocol):
         """Whose calendar it is, with its version; empty when the rule says everything."""
         ...
 
+    @property
+    def known_from(self) -> date:
+        """The first day for which the rule can be worked out."""
+        ...
+
     def trading(self, first: date, last: date) -> Iterator[Trading]:
         """Yield at least what is open in the UTC days from `first` up to and with `last`."""
         ...
@@ -55,12 +67,15 @@ class AlwaysOpen:
 
     rule: str = "always open"
     calendar: str = ""
+    known_from: date = date.min
 
     def trading(self, first: date, last: date) -> Iterator[Trading]:
-        """Yield all minutes of the days."""
-        utc = ZoneInfo("UTC")
-        whole = Interval(local_moment(first, time(), utc), local_moment(last + _DAY, time(), utc))
-        yield Trading((whole,), whole)
+        """Yield the days, each from midnight to midnight of UTC."""
+        start = datetime.combine(first, time(), UTC)
+        while start.date() <= last:
+            whole = Interval(start, start + _DAY)
+            yield Trading(start.date(), (whole,), whole)
+            start += _DAY
 
 
 @dataclass(frozen=True)
@@ -90,6 +105,14 @@ class ExchangeSession:
         """The library and its version."""
         return f"{_LIBRARY} {version(_LIBRARY)}"
 
+    @property
+    def known_from(self) -> date:
+        """The first day that the library knows of the exchange."""
+        import exchange_calendars
+
+        earliest = exchange_calendars.get_calendar(self.name).bound_min()
+        return date.min if earliest is None else earliest.date()
+
     def trading(self, first: date, last: date) -> Iterator[Trading]:
         """Yield the sessions from `first` up to and with `last`, and one more on either side.
 
@@ -98,7 +121,7 @@ class ExchangeSession:
         """
         import pandas as pd
 
-        calendar = _exchange_calendar(self.name, first, last)
+        calendar = _exchange_calendar(self.name, self.known_from, first, last)
         schedule = calendar.schedule.loc[str(first - _DAY) : str(last + _DAY)]
         for day, opens, break_starts, break_ends, closes in schedule.itertuples():
             bounds = [opens, break_starts, break_ends, closes]
@@ -106,7 +129,7 @@ class ExchangeSession:
             pieces = zip(known[::2], known[1::2], strict=True)
             regular = tuple(Interval(_utc(start), _utc(end)) for start, end in pieces)
             whole = Interval(regular[0].start, regular[-1].end)
-            yield Trading(regular, self._widened(whole, day.date(), calendar))
+            yield Trading(day.date(), regular, self._widened(whole, day.date(), calendar))
 
     def _widened(self, whole: Interval, day: date, calendar: ExchangeCalendar) -> Interval:
         if self.extended is None:
@@ -121,7 +144,7 @@ def local_moment(day: date, clock: time, zone: ZoneInfo) -> datetime:
     return datetime.combine(day, clock, zone).astimezone(UTC)
 
 
-def _exchange_calendar(name: str, first: date, last: date) -> ExchangeCalendar:
+def _exchange_calendar(name: str, known_from: date, first: date, last: date) -> ExchangeCalendar:
     """Return the calendar of an exchange, with some days more than those from `first` to `last`.
 
     Raises:
@@ -130,8 +153,6 @@ def _exchange_calendar(name: str, first: date, last: date) -> ExchangeCalendar:
     import exchange_calendars
 
     try:
-        earliest = exchange_calendars.get_calendar(name).bound_min()
-        known_from = date.min if earliest is None else earliest.date()
         # One that is asked for too early says so itself.
         start = min(first, max(first - 7 * _DAY, known_from))
         return exchange_calendars.get_calendar(name, start=start, end=last + 7 * _DAY)

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from pipeline.intervals import Interval
+from pipeline.intervals import MINUTE, Interval
 from pipeline.sessions import Trading, local_moment
 
 _DAY: Final = timedelta(days=1)
@@ -53,18 +53,30 @@ class WeeklySession:
         """Nobody's."""
         return ""
 
+    @property
+    def known_from(self) -> date:
+        """Every day is known."""
+        return date.min
+
     def trading(self, first: date, last: date) -> Iterator[Trading]:
-        """Yield the spans that lie in, or touch, the days from `first` up to and with `last`."""
+        """Yield the days of the spans that touch those from `first` up to and with `last`.
+
+        A span over several days is one day of trading from its opening to the same time of the next
+        day, and so on: currencies trade from 17:00 to 17:00 in New York. The date is that of the
+        last minute there.
+        """
+        zone = ZoneInfo(self.zone)
         closed = [self._day(day) for day in self.closed]
         day = first - 8 * _DAY
         while day <= last + _DAY:
             for opens, days, closes in self._spans.get(day.weekday(), ()):
-                zone = ZoneInfo(self.zone)
                 end = local_moment(day + days * _DAY, closes, zone)
-                whole = Interval(local_moment(day, opens, zone), end)
-                left = _without(whole, closed)
-                if left:
-                    yield Trading(left, Interval(left[0].start, left[-1].end))
+                for number in range(days + 1):
+                    start = local_moment(day + number * _DAY, opens, zone)
+                    until = min(end, local_moment(day + (number + 1) * _DAY, opens, zone))
+                    if start < until and (left := _without(Interval(start, until), closed)):
+                        date_of_last = (until - MINUTE).astimezone(zone).date()
+                        yield Trading(date_of_last, left, Interval(left[0].start, left[-1].end))
             day += _DAY
 
     @cached_property

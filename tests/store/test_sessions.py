@@ -171,6 +171,7 @@ class Amended:
     closed: Interval = FRIDAY
     calendar: str = "exchange_calendars 99.0"
     rule: str = NEW_YORK.rule
+    known_from: date = date.min
 
     def trading(self, first: date, last: date) -> Iterator[Trading]:
         for day in NEW_YORK.trading(first, last):
