@@ -12,22 +12,19 @@ from datetime import date, datetime
 from typing import Any
 
 import numpy as np
-import pgpq
 import psycopg
 import pyarrow as pa
 from psycopg import sql
 from psycopg.types.json import Jsonb
 from psycopg.types.multirange import Multirange
 
-from pipeline.bars import BAR_SCHEMA
 from pipeline.intervals import Interval
 from pipeline.quality import RefusedBar
 from pipeline.settling import Settling
 from pipeline.store import failures
+from pipeline.store.copying import copy_rows, with_constant
 from pipeline.store.merging import Merged, merge
 from pipeline.store.ranges import from_multirange, to_multirange
-
-_COLUMNS = ("listing_id", *BAR_SCHEMA.names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,19 +176,8 @@ def _staging(connection: psycopg.Connection) -> sql.Identifier:
 
 
 def _copy(connection: psycopg.Connection, delivery: Delivery, table: sql.Identifier) -> None:
-    if delivery.bars.num_rows == 0:
-        return
-    ids = pa.repeat(pa.scalar(delivery.listing_id, pa.int32()), delivery.bars.num_rows)
-    rows = delivery.bars.add_column(0, pa.field("listing_id", pa.int32()), ids).combine_chunks()
-    encoder = pgpq.ArrowToPostgresBinaryEncoder(rows.schema)
-    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
-        table, sql.SQL(", ").join(map(sql.Identifier, _COLUMNS))
-    )
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.write(encoder.write_header())
-        for batch in rows.to_batches():
-            copy.write(encoder.write_batch(batch))
-        copy.write(encoder.finish())
+    listing = pa.scalar(delivery.listing_id, pa.int32())
+    copy_rows(connection, table, with_constant(delivery.bars, "listing_id", listing))
 
 
 def quarantine(connection: psycopg.Connection, delivery: Delivery) -> None:

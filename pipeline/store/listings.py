@@ -10,6 +10,8 @@ from psycopg.rows import class_row
 
 from pipeline.listing import Listing
 from pipeline.store.sessions import follow_sessions, sync_sessions
+from pipeline.store.timeframes import sync_timeframes
+from pipeline.timeframes import in_order
 from pipeline.universe import ListingSpec, Universe
 
 _SELECT = """
@@ -88,6 +90,7 @@ def sync_universe(connection: psycopg.Connection, universe: Universe) -> bool:
             [[spec.provider for spec in specs], [spec.key for spec in specs]],
         )
         follow_sessions(connection)
+        sync_timeframes(connection, in_order(universe.timeframes))
         return connection.execute(_ORDER).fetchall() != before
 
 

@@ -61,10 +61,17 @@ WHERE ({_columns("s.{name}")}) IS DISTINCT FROM ({_columns("d.{name}")})
 """  # noqa: S608 - made of constants
 
 _UPSERT = f"""
-INSERT INTO ledger.bars_1m AS b (listing_id, ts, {_columns("{name}")})
-SELECT listing_id, ts, {_columns("{name}")} FROM delivered
-ON CONFLICT (listing_id, ts) DO UPDATE SET ({_columns("{name}")}) = ({_columns("excluded.{name}")})
-WHERE ({_columns("b.{name}")}) IS DISTINCT FROM ({_columns("excluded.{name}")})
+WITH changed AS (
+    INSERT INTO ledger.bars_1m AS b (listing_id, ts, {_columns("{name}")})
+    SELECT listing_id, ts, {_columns("{name}")} FROM delivered
+    ON CONFLICT (listing_id, ts)
+    DO UPDATE SET ({_columns("{name}")}) = ({_columns("excluded.{name}")})
+    WHERE ({_columns("b.{name}")}) IS DISTINCT FROM ({_columns("excluded.{name}")})
+    RETURNING b.listing_id, b.ts
+)
+INSERT INTO ledger.stale (listing_id, during)
+SELECT listing_id, range_agg(tstzrange(ts, ts + interval '1 minute')) FROM changed
+GROUP BY listing_id
 """  # noqa: S608 - made of constants
 
 

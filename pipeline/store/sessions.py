@@ -6,14 +6,14 @@ change: a newer calendar knows of a closure, or the universe gives a listing ano
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 import psycopg
 from psycopg.rows import class_row
 
-from pipeline.calendars import OpenMonth, open_months
+from pipeline.calendars import OpenMonth, SessionDay, open_months, session_days
 from pipeline.sessions import Session
 from pipeline.store.ranges import to_multirange
 
@@ -23,6 +23,7 @@ _ENOUGH_AHEAD = timedelta(days=100)
 
 _KNOWN = """
 SELECT rule = %(rule)s AND calendar = %(calendar)s AND first <= %(first)s AND last >= %(enough)s
+       AND EXISTS (SELECT FROM ledger.trading_day WHERE session = name)
 FROM ledger.session WHERE name = %(name)s
 """
 
@@ -52,6 +53,34 @@ INSERT INTO ledger.session_revision
     (session, month, old_open, new_open, old_calendar, new_calendar)
 SELECT session, month, before.open, stored.open, before.calendar, stored.calendar
 FROM stored JOIN before USING (session, month) WHERE before.open <> stored.open
+"""
+
+# A day that begins or ends otherwise gives other bars.
+_DAYS = """
+WITH now AS (
+    SELECT * FROM unnest(%(days)s::date[], %(since)s::timestamptz[], %(before)s::timestamptz[])
+                  AS now(day, since, before)
+), old AS (
+    SELECT day, since, before FROM ledger.trading_day
+    WHERE session = %(name)s
+      AND day BETWEEN (SELECT min(day) FROM now) AND (SELECT max(day) FROM now)
+), gone AS (
+    DELETE FROM ledger.trading_day
+    WHERE session = %(name)s AND day IN (SELECT day FROM old EXCEPT SELECT day FROM now)
+), stored AS (
+    INSERT INTO ledger.trading_day AS d (session, day, since, before)
+    SELECT %(name)s, day, since, before FROM now
+    ON CONFLICT (session, day) DO UPDATE SET since = excluded.since, before = excluded.before
+    WHERE (d.since, d.before) IS DISTINCT FROM (excluded.since, excluded.before)
+), changed AS (
+    SELECT range_agg(tstzrange(since, before)) AS during FROM (
+        (TABLE old EXCEPT TABLE now) UNION ALL (TABLE now EXCEPT TABLE old)) AS day
+)
+INSERT INTO ledger.stale (listing_id, during)
+SELECT c.listing_id, range_agg(c.answered * changed.during)
+FROM changed JOIN ledger.listing l ON l.session = %(name)s
+JOIN ledger.coverage c ON c.listing_id = l.id AND c.answered && changed.during
+GROUP BY c.listing_id
 """
 
 # The bars of a month are counted anew, and its silences judged.
@@ -126,7 +155,7 @@ def sync_sessions(
             "name": name,
             "rule": session.rule,
             "calendar": session.calendar,
-            "first": first.replace(day=1),
+            "first": _first_month(session, first),
             "enough": (today + _ENOUGH_AHEAD).replace(day=1),
             "last": (today + _AHEAD).replace(day=1),
         }
@@ -134,6 +163,16 @@ def sync_sessions(
         if known is None or not known[0]:
             since, until = connection.execute(_SESSION, row).fetchone() or (first, first)
             _keep(connection, row, open_months(session, since, until))
+            _keep_days(connection, name, session_days(session, since, until))
+
+
+def _first_month(session: Session, first: date) -> date:
+    """Return the month from which on a session has to be known.
+
+    Bars of a week or a year begin before the first day that is wanted.
+    """
+    year = date(first.year - 1, 12, 1)
+    return year if session.known_from < year else first.replace(day=1)
 
 
 def follow_sessions(connection: psycopg.Connection) -> int:
@@ -156,5 +195,17 @@ def _keep(
             "months": [month.month for month in found],
             "open": [str(to_multirange(month.open)) for month in found],
             "asked": [str(to_multirange(month.asked)) for month in found],
+        },
+    )
+
+
+def _keep_days(connection: psycopg.Connection, name: str, days: Sequence[SessionDay]) -> None:
+    connection.execute(
+        _DAYS,
+        {
+            "name": name,
+            "days": [day.day for day in days],
+            "since": [day.start for day in days],
+            "before": [day.end for day in days],
         },
     )

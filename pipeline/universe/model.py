@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from pipeline.calendars import ALWAYS, session_named
 from pipeline.providers.table import CAPABILITIES
 from pipeline.sessions import Session
+from pipeline.timeframes import USUAL, Timeframe, in_order
 from pipeline.universe.conflicts import conflicts
 from pipeline.universe.parts import (
     AssetClass,
@@ -33,6 +34,17 @@ from pipeline.universe.wording import CONFLICT
 
 def _none_is_nothing(value: object) -> object:
     return () if value is None else value
+
+
+def _timeframe(name: str) -> str:
+    return Timeframe.named(name).name
+
+
+def _buildable(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(timeframe.name for timeframe in in_order(names))
+
+
+TimeframeName = Annotated[str, AfterValidator(_timeframe)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +81,11 @@ class Universe(FileModel):
         Mapping[SessionName, SessionConfig], BeforeValidator(none_is_empty), ByName
     ] = {}
     """When markets are open, where 24x7, 24x5 and the exchanges' regular sessions will not do."""
+    timeframes: Annotated[
+        tuple[TimeframeName, ...], BeforeValidator(_none_is_nothing), AfterValidator(_buildable)
+    ] = Field(USUAL, examples=["[5m, 1h, 1d]"])
+    """The bars that are built from minutes: minutes or hours that divide a day (5m, 4h), 1d, 1w,
+    1mo and 1y; weeks and longer want 1d. One that is taken out is removed, with its bars."""
     selection: Annotated[tuple[SelectionRule, ...], BeforeValidator(_none_is_nothing)] = ()
     """Whom to ask first, and who stands by; the first rule that fits an instrument decides."""
     instruments: Annotated[
@@ -77,7 +94,7 @@ class Universe(FileModel):
     """The instruments: key to what it is and where it is listed."""
 
     @model_validator(mode="after")
-    def _noconflicts(self) -> Self:
+    def _no_conflicts(self) -> Self:
         found: list[InitErrorDetails] = [
             {
                 "type": PydanticCustomError(CONFLICT, "{t}", {"t": text}),

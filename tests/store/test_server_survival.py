@@ -37,15 +37,19 @@ def test_a_signal_to_the_whole_group_of_the_starter_does_not_reach_the_server(
     home: Path, number: signal.Signals
 ) -> None:
     server = EmbeddedServer(home / "pg")
-    # A shell that runs the tests in the background has us ignore SIGINT, and children inherit that.
-    attentive = "signal.signal(signal.SIGINT, signal.default_int_handler)"
+    # Whoever runs the tests may have us ignore signals, and children inherit that.
+    attentive = (
+        "signal.signal(signal.SIGINT, signal.default_int_handler)"
+        "; signal.signal(signal.SIGTERM, signal.SIG_DFL)"
+    )
     code = f"{attentive}; server.start(); print('up', flush=True); time.sleep(60)"
     starter = spawn(code, home / "pg", leader=True)
     assert starter.stdout is not None
     assert starter.stdout.readline() == "up\n"
     pid = running_pid(server)
     os.killpg(starter.pid, number)
-    starter.communicate(timeout=10)
+    assert starter.wait(timeout=10) != 0
+    starter.stdout.close()
     assert ask(server.url("postgres"), "select 1") == 1
     assert running_pid(server) == pid
     assert os.getsid(pid) != os.getsid(0)

@@ -1,0 +1,38 @@
+"""Arrow tables into PostgreSQL's, by its binary COPY."""
+
+from __future__ import annotations
+
+import pgpq
+import psycopg
+import pyarrow as pa
+from psycopg import sql
+
+
+def copy_rows(connection: psycopg.Connection, table: sql.Identifier, rows: pa.Table) -> None:
+    """Write the rows of an Arrow table whose columns are called like those of a table.
+
+    Args:
+        connection: An open connection.
+        table: The table.
+        rows: Columns of the types that the table's columns have; a null is NULL.
+
+    Raises:
+        psycopg.Error: A row breaks a rule of the table; none is written.
+    """
+    if rows.num_rows == 0:
+        return
+    rows = rows.combine_chunks()
+    encoder = pgpq.ArrowToPostgresBinaryEncoder(rows.schema)
+    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
+        table, sql.SQL(", ").join(map(sql.Identifier, rows.schema.names))
+    )
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.write(encoder.write_header())
+        for batch in rows.to_batches():
+            copy.write(encoder.write_batch(batch))
+        copy.write(encoder.finish())
+
+
+def with_constant(rows: pa.Table, name: str, value: pa.Scalar) -> pa.Table:
+    """Return the rows with a first column that has the same value in each."""
+    return rows.add_column(0, pa.field(name, value.type), pa.repeat(value, rows.num_rows))

@@ -1,0 +1,297 @@
+"""Bars above a minute in the ledger: what has to be built anew, from what, and writing it.
+
+What belongs here: the statements. What a bar is made of is `pipeline.aggregation`'s, and the order
+of the steps `pipeline.building`'s. Every function runs inside the caller's transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
+from psycopg import sql
+from psycopg.types.multirange import Multirange
+
+from pipeline.aggregation import TIMEFRAME_SCHEMA, Market, Spans
+from pipeline.bars import BAR_SCHEMA
+from pipeline.calendars import SessionDay
+from pipeline.intervals import Interval
+from pipeline.store.copying import copy_rows, with_constant
+from pipeline.store.ranges import from_multirange, from_range, to_multirange
+from pipeline.timeframes import Timeframe, in_order
+
+# Any number will do, as long as no other program on the server uses it for an advisory lock.
+_LOCK = 0x4D4C_5446
+
+_TAKE = """
+WITH gone AS (
+    DELETE FROM ledger.stale WHERE listing_id = %(listing)s RETURNING during
+), whole AS (
+    SELECT range_agg(during) AS during FROM gone
+), part AS (
+    SELECT during, during * tstzmultirange(tstzrange(
+        month, month + interval '1 month')) AS now
+    FROM whole, date_trunc('month', lower(during), 'UTC') AS month
+    WHERE during IS NOT NULL
+), later AS (
+    INSERT INTO ledger.stale (listing_id, during)
+    SELECT %(listing)s, during - now FROM part WHERE NOT isempty(during - now)
+)
+SELECT now FROM part
+"""
+
+_MARK = """
+INSERT INTO ledger.stale (listing_id, during)
+SELECT %(listing)s, range_agg(c.answered) * %(during)s::tstzmultirange FROM ledger.coverage c
+WHERE c.listing_id = %(listing)s
+HAVING range_agg(c.answered) && %(during)s::tstzmultirange
+"""
+
+_DAYS = """
+SELECT d.since, d.before, d.day
+FROM ledger.listing l JOIN ledger.trading_day d ON d.session = l.session
+WHERE l.id = %s AND {} ORDER BY d.since
+"""
+
+_MARKET = """
+SELECT coalesce(range_agg(s.open), '{}') AS open,
+       coalesce(range_agg(s.open) * tstzmultirange(tstzrange(min(l.first_trade), NULL)), '{}'),
+       coalesce(range_agg(c.answered * s.open)
+                * tstzmultirange(tstzrange(min(l.first_trade), NULL)), '{}')
+FROM ledger.listing l JOIN ledger.session_month s ON s.session = l.session
+LEFT JOIN ledger.coverage c ON (c.listing_id, c.month) = (l.id, s.month)
+WHERE l.id = %(listing)s
+  AND s.month BETWEEN ledger.month_of(%(since)s) AND ledger.month_of(%(before)s)
+"""
+
+_LONGEST = timedelta(days=367)
+_VALUES = [name for name in TIMEFRAME_SCHEMA.names if name != "ts"]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How many rows of a table of bars were written, and how many were removed."""
+
+    written: int = 0
+    removed: int = 0
+
+    def __add__(self, other: Written) -> Written:
+        return Written(self.written + other.written, self.removed + other.removed)
+
+
+@dataclass(frozen=True, slots=True)
+class BarCount:
+    """How many stored bars of a timeframe begin in a time, and how many lack answers."""
+
+    timeframe: str
+    bars: int
+    incomplete: int
+
+
+def stale_listings(connection: psycopg.Connection, listing_ids: Collection[int]) -> list[int]:
+    """Return those of some listings that have bars to be built, sorted."""
+    rows = connection.execute(
+        "SELECT DISTINCT listing_id FROM ledger.stale WHERE listing_id = ANY(%s) ORDER BY 1",
+        [sorted(listing_ids)],
+    )
+    return [number for (number,) in rows]
+
+
+def mark_stale(connection: psycopg.Connection, listing_id: int, during: Interval) -> None:
+    """Have all bars of a time built anew."""
+    row = {"listing": listing_id, "during": to_multirange([during])}
+    connection.execute(_MARK, row)
+
+
+def take_stale(connection: psycopg.Connection, listing_id: int) -> list[Interval]:
+    """Return what has to be built anew in the first month that has any; it counts as built then.
+
+    Nobody else builds bars of the listing until the transaction ends. What changes from now on is
+    for the next time.
+    """
+    connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCK, listing_id])
+    row = connection.execute(_TAKE, {"listing": listing_id}).fetchone()
+    return [] if row is None else from_multirange(row[0])
+
+
+def days_during(
+    connection: psycopg.Connection, listing_id: int, pieces: Sequence[Interval]
+) -> list[SessionDay]:
+    """Return the days of trading that touch some intervals, in order of time."""
+    touching = "d.since < %s AND d.before > %s AND %s::tstzmultirange && tstzrange(since, before)"
+    bounds = [pieces[-1].end, pieces[0].start, to_multirange(pieces)]
+    return _days(connection, touching, [listing_id, *bounds])
+
+
+def days_between(
+    connection: psycopg.Connection, listing_id: int, first: date, before: date
+) -> list[SessionDay]:
+    """Return the days of trading from one date up to but not with another, in order of time."""
+    return _days(connection, "d.day >= %s AND d.day < %s", [listing_id, first, before])
+
+
+def _days(
+    connection: psycopg.Connection, condition: str, values: Sequence[object]
+) -> list[SessionDay]:
+    rows = connection.execute(_DAYS.format(condition).encode(), values)
+    return [SessionDay(since, before, day) for since, before, day in rows]
+
+
+def market_of(
+    connection: psycopg.Connection, listing_id: int, days: Sequence[SessionDay]
+) -> Market:
+    """Return when a listing should have bars around some days of trading, and has answers."""
+    row = {"listing": listing_id, "since": days[0].start, "before": days[-1].end}
+    found = connection.execute(_MARKET, row).fetchone() or (Multirange(),) * 3
+    open_, expected, answered = (Spans(from_multirange(ranges)) for ranges in found)
+    return Market(days, open_, expected, answered)
+
+
+def minutes_query(listing_id: int, during: Interval) -> sql.Composed:
+    """Return the query of a listing's minutes during a time, with `BAR_SCHEMA`, in order of it."""
+    return sql.SQL(
+        "SELECT {} FROM ledger.bars_1m WHERE listing_id = {} AND ts >= {} AND ts < {} ORDER BY ts"
+    ).format(
+        sql.SQL(", ").join(map(sql.Identifier, BAR_SCHEMA.names)),
+        sql.Literal(listing_id),
+        sql.Literal(during.start),
+        sql.Literal(during.end),
+    )
+
+
+def stored_bars(
+    connection: psycopg.Connection, listing_id: int, timeframe: Timeframe, during: Interval
+) -> pa.Table:
+    """Return a listing's bars that begin during a time, with `TIMEFRAME_SCHEMA`, in its order."""
+    names = sql.SQL(", ").join(map(sql.Identifier, TIMEFRAME_SCHEMA.names))
+    query = sql.SQL(
+        "SELECT {} FROM {} WHERE listing_id = %s AND ts >= %s AND ts < %s ORDER BY ts"
+    ).format(names, _table(timeframe))
+    rows = connection.execute(query, [listing_id, during.start, during.end]).fetchall()
+    columns = zip(*rows, strict=True) if rows else ([] for _ in TIMEFRAME_SCHEMA)
+    return pa.table(
+        [pa.array(c, field.type) for c, field in zip(columns, TIMEFRAME_SCHEMA, strict=True)],
+        schema=TIMEFRAME_SCHEMA,
+    )
+
+
+def bars_touching(
+    connection: psycopg.Connection,
+    listing_id: int,
+    timeframe: Timeframe,
+    pieces: Sequence[Interval],
+) -> list[tuple[date, Interval]]:
+    """Return date and time of the stored bars that touch some intervals, in order of time."""
+    query = sql.SQL(
+        "SELECT session_date, tstzrange(ts, before) FROM {}"
+        " WHERE listing_id = %s AND ts > %s AND ts < %s"
+        " AND %s::tstzmultirange && tstzrange(ts, before) ORDER BY ts"
+    ).format(_table(timeframe))
+    bounds = [pieces[0].start - _LONGEST, pieces[-1].end, to_multirange(pieces)]
+    rows = connection.execute(query, [listing_id, *bounds])
+    return [(day, from_range(during)) for day, during in rows]
+
+
+def write_bars(
+    connection: psycopg.Connection,
+    listing_id: int,
+    timeframe: Timeframe,
+    bars: pa.Table,
+    during: Iterable[Interval],
+) -> Written:
+    """Make the stored bars that begin during some intervals those that were built.
+
+    Rows that are as they should be are not touched.
+    """
+    table, pieces = _table(timeframe), to_multirange(during)
+    rows = with_constant(bars, "listing_id", pa.scalar(listing_id, pa.int32()))
+    if isinstance(timeframe.length, int):
+        for year in pc.unique(pc.year(bars["ts"])).to_pylist():
+            connection.execute("SELECT ledger.ensure_bars_year(%s, %s)", [timeframe.name, year])
+    key = {
+        "listing": listing_id,
+        "during": pieces,
+        "since": pieces[0].lower,
+        "before": pieces[-1].upper,
+    }
+    stored = sql.SQL(
+        "listing_id = %(listing)s AND ts >= %(since)s AND ts < %(before)s"
+        " AND ts <@ %(during)s::tstzmultirange"
+    )
+    exists = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {})").format(table, stored)
+    if not (connection.execute(exists, key).fetchone() or (False,))[0]:
+        copy_rows(connection, table, rows)
+        return Written(bars.num_rows)
+    return _merge(connection, table, stored, rows, key)
+
+
+def _merge(
+    connection: psycopg.Connection,
+    table: sql.Identifier,
+    stored: sql.SQL,
+    rows: pa.Table,
+    key: dict[str, object],
+) -> Written:
+    connection.execute(
+        sql.SQL("CREATE TEMP TABLE IF NOT EXISTS built (LIKE {}) ON COMMIT DELETE ROWS").format(
+            table
+        )
+    )
+    connection.execute("TRUNCATE built")
+    copy_rows(connection, sql.Identifier("built"), rows)
+    remove = sql.SQL("DELETE FROM {} WHERE {} AND ts NOT IN (SELECT ts FROM built)")
+    removed = connection.execute(remove.format(table, stored), key).rowcount
+    write = sql.SQL(
+        "INSERT INTO {table} AS b ({columns}) SELECT {columns} FROM built"
+        " ON CONFLICT (listing_id, ts) DO UPDATE SET ({values}) = ({new})"
+        " WHERE ({old}) IS DISTINCT FROM ({new})"
+    ).format(
+        table=table,
+        columns=_list(rows.schema.names),
+        values=_list(_VALUES),
+        old=_list(_VALUES, "b"),
+        new=_list(_VALUES, "excluded"),
+    )
+    return Written(connection.execute(write).rowcount, removed)
+
+
+def _list(names: Iterable[str], *qualifier: str) -> sql.Composed:
+    return sql.SQL(", ").join(sql.Identifier(*qualifier, name) for name in names)
+
+
+def _table(timeframe: Timeframe) -> sql.Identifier:
+    return sql.Identifier("ledger", f"bars_{timeframe.name}")
+
+
+def sync_timeframes(connection: psycopg.Connection, wanted: Collection[Timeframe]) -> None:
+    """Have tables and views of exactly these timeframes; the bars of new ones are to be built."""
+    known = {name for (name,) in connection.execute("SELECT name FROM ledger.timeframe")}
+    names = {timeframe.name for timeframe in wanted}
+    for name in sorted(known - names):
+        connection.execute("SELECT ledger.drop_timeframe(%s)", [name])
+    for timeframe in wanted:
+        if timeframe.name not in known:
+            partitioned = isinstance(timeframe.length, int)
+            connection.execute("SELECT ledger.add_timeframe(%s, %s)", [timeframe.name, partitioned])
+
+
+def timeframes(connection: psycopg.Connection) -> list[str]:
+    """Return the names of the timeframes that are built."""
+    return [name for (name,) in connection.execute("SELECT name FROM ledger.timeframe")]
+
+
+def bar_counts(connection: psycopg.Connection, listing_id: int, during: Interval) -> list[BarCount]:
+    """Count a listing's bars that begin during a time, the shortest timeframe first."""
+    counts = []
+    for timeframe in in_order(timeframes(connection)):
+        query = sql.SQL(
+            "SELECT count(*), count(*) FILTER (WHERE NOT complete) FROM {}"
+            " WHERE listing_id = %s AND ts >= %s AND ts < %s"
+        ).format(_table(timeframe))
+        row = connection.execute(query, [listing_id, during.start, during.end]).fetchone()
+        counts.append(BarCount(timeframe.name, *(row or (0, 0))))
+    return counts
