@@ -5,12 +5,14 @@ What belongs here: the order of the cells, going on when one of them fails, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 from itertools import groupby
+from typing import TypedDict
 
+from pipeline.building import build
 from pipeline.download import Downloader
 from pipeline.intervals import Interval
 from pipeline.listing import Listing
@@ -28,6 +30,13 @@ from pipeline.store.database import Database
 from pipeline.store.losses import threats
 from pipeline.store.reasons import ReasonedGap, SilenceCount, gaps_of_cells, silence_counts
 from pipeline.store.session import LedgerSession
+from pipeline.store.timeframes import BarCount, bar_counts, mark_stale
+
+
+class _Place(TypedDict):
+    listing_id: int
+    during: Interval
+
 
 _Ask = Callable[[Sequence[Listing], date], Sequence[MonthReport]]
 
@@ -48,6 +57,7 @@ class CellOutcome:
         judged: Whether its silences were judged in this run, for something had changed.
         silences: How many minutes it has without a bar, and why; None without coverage.
         gaps: Its gaps that need action or explanation, if it was judged.
+        bars: Its bars above a minute, if any were built in this run.
         shape: Slices of the month to draw; none when nothing was stored in this run.
     """
 
@@ -59,6 +69,7 @@ class CellOutcome:
     judged: bool = False
     silences: SilenceCount | None = None
     gaps: tuple[ReasonedGap, ...] = ()
+    bars: tuple[BarCount, ...] = ()
     shape: tuple[Slice, ...] = ()
 
     @property
@@ -85,6 +96,7 @@ def download_cells(
     *,
     only_due: bool = False,
     again: bool = False,
+    rebuild: bool = False,
     tell: Callable[[CellOutcome], None] = lambda _: None,
 ) -> list[CellOutcome]:
     """Download cells of one provider, whatever becomes of the others.
@@ -96,6 +108,7 @@ def download_cells(
         cells: Any cells, in any order.
         only_due: Leave failed ranges alone until their next attempt is due.
         again: Ask for all minutes again, also settled ones, and compare.
+        rebuild: Build all their bars anew, and not only those above minutes that have changed.
         tell: Called as each cell is done; its `state` is not known yet.
 
     Returns:
@@ -121,13 +134,26 @@ def download_cells(
             tell(outcome)
             outcomes.append(outcome)
         look(session, provider, outcomes, downloader.judge(known.values()))
+        build_bars(database, session, outcomes, known, rebuild=rebuild)
     return outcomes
 
 
 def judge_cells(
-    database: Database, downloader: Downloader, provider: str, cells: Collection[Cell]
+    database: Database,
+    downloader: Downloader,
+    provider: str,
+    cells: Collection[Cell],
+    *,
+    rebuild: bool = False,
 ) -> list[CellOutcome]:
-    """Judge the silences of cells without asking the provider for anything.
+    """Judge the silences of cells, and build their bars, without asking the provider for anything.
+
+    Args:
+        database: The ledger's database.
+        downloader: A downloader for the provider.
+        provider: The provider's name in the universe.
+        cells: Any cells, in any order.
+        rebuild: Build all their bars anew, and not only those above minutes that have changed.
 
     Raises:
         psycopg.OperationalError, DatabaseError: The database stayed away too long.
@@ -136,7 +162,40 @@ def judge_cells(
         known = session.run(lambda c: known_listings(c, provider, {cell.listing for cell in cells}))
         outcomes = [CellOutcome(cell) for cell in sorted(set(cells))]
         look(session, provider, outcomes, downloader.judge(known.values()))
+        build_bars(database, session, outcomes, known, rebuild=rebuild)
     return outcomes
+
+
+def build_bars(
+    database: Database,
+    session: LedgerSession,
+    outcomes: Collection[CellOutcome],
+    known: Mapping[str, Listing],
+    *,
+    rebuild: bool = False,
+) -> None:
+    """Build the bars of listings wherever minutes have changed, and note what became of cells.
+
+    Args:
+        database: The ledger's database.
+        session: A session with it.
+        outcomes: What to complete.
+        known: The listings, by key.
+        rebuild: Build all bars of the cells anew.
+    """
+    of_known = [outcome for outcome in outcomes if outcome.cell.listing in known]
+    for outcome in of_known if rebuild else ():
+        session.run(partial(mark_stale, **_place(outcome, known)))
+    built = build(database, session, [listing.id for listing in known.values()])
+    for outcome in of_known:
+        of_listing = built.get(known[outcome.cell.listing].id)
+        if of_listing is not None and outcome.cell.month in of_listing.months:
+            outcome.bars = tuple(session.run(partial(bar_counts, **_place(outcome, known))))
+
+
+def _place(outcome: CellOutcome, known: Mapping[str, Listing]) -> _Place:
+    cell = outcome.cell
+    return {"listing_id": known[cell.listing].id, "during": Interval.month(cell.month)}
 
 
 def look(

@@ -12,8 +12,8 @@ import dagster as dg
 from pydantic import Field
 
 from assets import metadata
-from assets.downloading import CellOutcome, look, outcome_of
-from assets.minutes import failure, materialization, tell
+from assets.downloading import CellOutcome, build_bars, look, outcome_of
+from assets.minutes import failure, materialization, tell, warn_of_incomplete
 from pipeline.download import Downloader
 from pipeline.heal import Healing, default_budget, find_tasks, heal
 from pipeline.providers.errors import ProviderError
@@ -104,7 +104,15 @@ def _finish(
     outcomes = [_outcome(healing, number) for number in range(len(healing.reports))]
     with LedgerSession(database) as session:
         look(session, provider, outcomes, healing.judged)
-    shown = {"bars_1m": metadata.of_cell, "gaps": metadata.of_cell_gaps}
+        known = {report.listing.key: report.listing for report in healing.reports}
+        build_bars(database, session, outcomes, known)
+    for outcome in outcomes:
+        warn_of_incomplete(context, outcome)
+    shown = {
+        "bars_1m": metadata.of_cell,
+        "gaps": metadata.of_cell_gaps,
+        "bars": metadata.of_cell_bars,
+    }
     totals = metadata.of_run(outcomes)
     for outcome in outcomes:
         if _whole(outcome):

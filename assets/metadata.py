@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from assets.downloading import PICTURE_SLICES, CellOutcome
 from assets.pictures import picture
+from pipeline.aggregation import TIMEFRAME_SCHEMA
 from pipeline.bars import BAR_SCHEMA
 from pipeline.store.reasons import ReasonedGap
 
@@ -26,10 +27,18 @@ SELECT * FROM market.silences WHERE provider = '{provider}';
 SELECT * FROM market.quiet_gaps('{provider}', 'BTC-USD', '2024-01-01', '2024-02-01');
 """
 
+_HIGHER_QUERIES = """
+SELECT * FROM market.bars_1d WHERE provider = '{provider}' AND listing = 'BTC-USD';
+SELECT * FROM market.bars_1h WHERE provider = '{provider}' AND NOT complete ORDER BY ts DESC;
+"""
+
 _TYPES = {
     pa.timestamp("us", tz="UTC"): "timestamptz",
     pa.float64(): "double precision",
     pa.int64(): "bigint",
+    pa.int32(): "integer",
+    pa.date32(): "date",
+    pa.bool_(): "boolean",
 }
 _OPTIONAL = {"volume", "vwap", "trades"}
 
@@ -37,7 +46,7 @@ _OPTIONAL = {"volume", "vwap", "trades"}
 def of_bars(provider: str) -> DefinitionMetadata:
     """Return what is known of the bars before any run."""
     return {
-        "dagster/column_schema": column_schema(),
+        "dagster/column_schema": _bars_1m(),
         "dagster/table_name": "market.bars_1m",
         "queries": _sql(_BARS_QUERIES.format(provider=provider)),
     }
@@ -51,8 +60,23 @@ def of_gaps(provider: str) -> DefinitionMetadata:
     }
 
 
-def column_schema() -> dg.TableSchema:
-    """Return the columns of `market.bars_1m`."""
+def of_higher_bars(provider: str) -> DefinitionMetadata:
+    """Return what is known of bars above a minute before any run."""
+    return {
+        "dagster/column_schema": dg.TableSchema(columns=_columns(TIMEFRAME_SCHEMA)),
+        "queries": _sql(_HIGHER_QUERIES.format(provider=provider)),
+    }
+
+
+def _bars_1m() -> dg.TableSchema:
+    extended = dg.TableColumn(
+        "extended", "boolean", "whether its minute lies outside of the regular session"
+    )
+    return dg.TableSchema(columns=[*_columns(BAR_SCHEMA), extended])
+
+
+def _columns(schema: pa.Schema) -> list[dg.TableColumn]:
+    """Return the columns of a view of bars."""
     names = [
         dg.TableColumn("provider", "text", "the provider"),
         dg.TableColumn("listing", "text", "name of the listing among its provider's"),
@@ -65,12 +89,9 @@ def column_schema() -> dg.TableSchema:
             (field.metadata or {}).get(b"doc", b"").decode(),
             constraints=dg.TableColumnConstraints(nullable=field.name in _OPTIONAL),
         )
-        for field in BAR_SCHEMA
+        for field in schema
     ]
-    extended = dg.TableColumn(
-        "extended", "boolean", "whether its minute lies outside of the regular session"
-    )
-    return dg.TableSchema(columns=[*names, *values, extended])
+    return [*names, *values]
 
 
 def of_cell(outcome: CellOutcome) -> Metadata:
@@ -109,6 +130,21 @@ def of_cell_gaps(outcome: CellOutcome) -> Metadata:
         found[f"{name}_minutes"] = dg.MetadataValue.int(getattr(coverage, name))
     if outcome.gaps:
         found["gaps"] = dg.MetadataValue.md(_gap_table(outcome.gaps))
+    return found
+
+
+def of_cell_bars(outcome: CellOutcome) -> Metadata:
+    """Return the metadata of one partition's bars above a minute; nothing if none were built."""
+    if not outcome.bars:
+        return {}
+    found: Metadata = {
+        "dagster/partition_row_count": dg.MetadataValue.int(sum(one.bars for one in outcome.bars))
+    }
+    if lacking := sum(one.incomplete for one in outcome.bars):
+        found["not_complete"] = dg.MetadataValue.int(lacking)
+    lines = [f"| {one.timeframe} | {one.bars:,} | {one.incomplete:,} |" for one in outcome.bars]
+    head = ["| timeframe | bars | not complete |", "|---|--:|--:|"]
+    found["bars"] = dg.MetadataValue.md("\n".join([*head, *lines]))
     return found
 
 

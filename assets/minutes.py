@@ -1,9 +1,10 @@
-"""`P/bars_1m` and `P/gaps`: the minutes of each provider, and why some have no bar.
+"""`P/bars_1m`, `P/gaps` and `P/bars`: minutes, why some have no bar, and bars of more minutes.
 
 What belongs here: the factory, and turning a run's outcomes into Dagster's events.
 
-Both are made by one step. As two steps they would part when a month fails: Dagster skips what is
-downstream of a failed step, and the gaps of all the other months would be left as they were.
+All are made by one step. As several they would part when a month fails: Dagster skips what is
+downstream of a failed step, and the gaps and bars of all the other months would be left as they
+were.
 """
 
 # No `from __future__ import annotations`: Dagster reads the asset's annotations as they are.
@@ -40,6 +41,13 @@ _GAPS = (
     "there was an outage or a halt, asking failed, or it was not asked for yet.\n\n"
     "Judged in the same run as the bars. Materialized alone it asks the provider for nothing."
 )
+_TIMEFRAMES = (
+    "Bars of {timeframes} of {provider}, built from its 1-minute bars; one partition a listing and "
+    "month.\n\n"
+    "Built in the same run as the minutes, wherever these have changed, however old they are. "
+    "Materialized alone it asks the provider for nothing. Each bar says how many of its minutes "
+    "were expected and are present, and whether all were answered (`complete`)."
+)
 
 
 class DownloadConfig(dg.Config):
@@ -53,11 +61,16 @@ class DownloadConfig(dg.Config):
         default=False,
         description="Ask for all minutes again, also settled ones, and compare.",
     )
+    rebuild: bool = Field(
+        default=False,
+        description="Build all bars of more minutes anew, also where no minute has changed.",
+    )
 
 
 def minutes(provider: str, universe: Universe) -> dg.AssetsDefinition:
-    """Make the assets of a provider's 1-minute bars and of their gaps."""
-    bars, gaps = dg.AssetKey([provider, "bars_1m"]), dg.AssetKey([provider, "gaps"])
+    """Make the assets of a provider's 1-minute bars, of their gaps, and of bars above them."""
+    bars, gaps, higher = (dg.AssetKey([provider, name]) for name in ("bars_1m", "gaps", "bars"))
+    about_higher = _TIMEFRAMES.format(provider=provider, timeframes=", ".join(universe.timeframes))
 
     @dg.multi_asset(
         name=f"{provider}__minutes",
@@ -66,6 +79,7 @@ def minutes(provider: str, universe: Universe) -> dg.AssetsDefinition:
             _spec(
                 gaps, universe, _GAPS.format(provider=provider), metadata.of_gaps(provider), bars
             ),
+            _spec(higher, universe, about_higher, metadata.of_higher_bars(provider), bars),
         ],
         check_specs=[minutes_add_up_spec(bars)],
         partitions_def=cell_partitions(provider, universe.first_month(provider)),
@@ -91,14 +105,23 @@ def minutes(provider: str, universe: Universe) -> dg.AssetsDefinition:
                         cells,
                         only_due=config.only_due,
                         again=config.again,
+                        rebuild=config.rebuild,
                         tell=lambda outcome: tell(context, outcome),
                     )
                 else:
-                    outcomes = judge_cells(database, downloader, provider, cells)
+                    outcomes = judge_cells(
+                        database, downloader, provider, cells, rebuild=config.rebuild
+                    )
                 during = downloader.endangered
         except ProviderError as error:
             raise dg.Failure(str(error), allow_retries=error.retryable) from error
-        shown = {bars: metadata.of_cell, gaps: metadata.of_cell_gaps}
+        for outcome in outcomes:
+            warn_of_incomplete(context, outcome)
+        shown = {
+            bars: metadata.of_cell,
+            gaps: metadata.of_cell_gaps,
+            higher: metadata.of_cell_bars,
+        }
         selected = {key: shown[key] for key in shown if key in context.selected_asset_keys}
         picture = heat_map.of_provider(database, provider)
         health = _health(database, provider, started)
@@ -152,6 +175,22 @@ def tell(context: dg.OpExecutionContext | dg.AssetExecutionContext, outcome: Cel
             report.refused,
             report.requests,
             report.seconds,
+        )
+
+
+def warn_of_incomplete(
+    context: dg.OpExecutionContext | dg.AssetExecutionContext, outcome: CellOutcome
+) -> None:
+    """Log that bars were built over minutes that are still to come."""
+    coverage, lacking = outcome.state.coverage, sum(count.incomplete for count in outcome.bars)
+    if lacking and coverage is not None and coverage.failed + coverage.pending:
+        context.log.warning(
+            "%s: %d bars are not complete, for %d of the month's minutes have failed and"
+            " %d are pending",
+            to_key(outcome.cell),
+            lacking,
+            coverage.failed,
+            coverage.pending,
         )
 
 

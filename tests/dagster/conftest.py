@@ -28,6 +28,7 @@ from venue import VenueProcess
 ROOT = Path(__file__).resolve().parents[2]
 BARS = dg.AssetKey(["bitfinex", "bars_1m"])
 GAPS = dg.AssetKey(["bitfinex", "gaps"])
+HIGHER = dg.AssetKey(["bitfinex", "bars"])
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 
@@ -160,7 +161,7 @@ class Location:
         self,
         first: Cell,
         last: Cell | None = None,
-        assets: Sequence[dg.AssetKey] = (BARS, GAPS),
+        assets: Sequence[dg.AssetKey] = (BARS, GAPS, HIGHER),
         **config: object,
     ) -> Any:
         """Materialize the cells from the first to the last in process."""

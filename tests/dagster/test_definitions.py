@@ -11,9 +11,10 @@ import pytest
 import yaml
 from dagster._core.workspace.config_schema import ensure_workspace_config
 
+from pipeline.aggregation import TIMEFRAME_SCHEMA
 from pipeline.bars import BAR_SCHEMA
 from pipeline.definitions import build_defs
-from tests.dagster.conftest import BARS, ROOT, Location
+from tests.dagster.conftest import BARS, HIGHER, ROOT, Location
 
 BIN = Path(sys.executable).parent
 HEAVY = ("ccxt", "pandas", "pandera", "matplotlib", "alpaca", "yfinance")
@@ -42,19 +43,29 @@ def test_the_partitions_are_listings_times_months_up_to_the_current_one(location
     assert max(months) == location.stored("SELECT date_trunc('month', now(), 'UTC')::date::text")
 
 
-def test_the_table_is_described_as_it_is(location: Location) -> None:
-    metadata = build_defs().get_assets_def(BARS).metadata_by_key[BARS]
+@pytest.mark.parametrize(
+    ("asset", "view", "columns"),
+    [
+        (BARS, "market.bars_1m", 3 + len(BAR_SCHEMA) + 1),
+        (HIGHER, "market.bars_1h", 3 + len(TIMEFRAME_SCHEMA)),
+    ],
+)
+def test_the_table_is_described_as_it_is(
+    location: Location, asset: dg.AssetKey, view: str, columns: int
+) -> None:
+    metadata = build_defs().get_assets_def(asset).metadata_by_key[asset]
     schema = metadata["dagster/column_schema"]
     assert isinstance(schema, dg.TableSchema)
     described = [(column.name, column.type) for column in schema.columns]
     with location.database.connect() as connection:
         real = connection.execute(
             "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
-            "WHERE attrelid = 'market.bars_1m'::regclass AND attnum > 0 ORDER BY attnum"
+            "WHERE attrelid = %s::regclass AND attnum > 0 ORDER BY attnum",
+            [view],
         ).fetchall()
     types = {"timestamp with time zone": "timestamptz"}
     assert described == [(name, types.get(kind, kind)) for name, kind in real]
-    assert len(described) == 3 + len(BAR_SCHEMA) + 1
+    assert len(described) == columns
 
 
 def test_an_invalid_universe_still_loads_and_says_what_is_wrong(location: Location) -> None:

@@ -13,7 +13,7 @@ from dagster._serdes import serialize_value
 
 from pipeline.intervals import Interval
 from pipeline.store.cells import Cell
-from tests.dagster.conftest import BARS, GAPS, Location
+from tests.dagster.conftest import BARS, GAPS, HIGHER, Location
 from venue import VenueProcess
 
 JANUARY, FEBRUARY, MARCH = date(2024, 1, 1), date(2024, 2, 1), date(2024, 3, 1)
@@ -244,4 +244,4 @@ def test_no_secret_reaches_dagster(
     said = [serialize_value(entry) for entry in location.instance.all_logs(result.run_id)]
     said += [serialize_value(run), json.dumps(run.run_config)]
     assert not any("hunter2" in text for text in said)
-    assert {BARS, GAPS} == set(run.asset_selection or ())
+    assert {BARS, GAPS, HIGHER} == set(run.asset_selection or ())

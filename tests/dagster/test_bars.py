@@ -1,0 +1,74 @@
+"""Runs of `P/bars` in process: they ride with the minutes, and alone ask for nothing."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from pipeline.store.cells import Cell
+from pipeline.timeframes import USUAL
+from tests.dagster.conftest import BARS, HIGHER, Location
+from venue import VenueProcess
+
+BTC = [Cell("BTC-USD", date(2024, month, 1)) for month in (1, 2, 3)]
+FEBRUARY_10 = {"from": 1_707_523_200_000, "to": 1_707_526_800_000}
+
+
+def number(location: Location, timeframe: str) -> int:
+    found: int = location.stored(f"SELECT count(*) FROM market.bars_{timeframe}")
+    return found
+
+
+def test_bars_are_built_in_the_run_that_downloads(location: Location) -> None:
+    assert location.run(BTC[0], BTC[2]).success
+    assert location.materialized(HIGHER) == location.materialized(BARS)
+    assert location.stored("SELECT count(*) FROM ledger.stale") == 0
+    assert number(location, "1d") == 26 + 29 + 31
+    assert number(location, "1mo") == 3
+    whole = "SELECT sum(minutes_present) FROM market.bars_"
+    assert {location.stored(f"{whole}{name}") for name in USUAL} == {
+        location.stored("SELECT count(*) FROM market.bars_1m")
+    }
+    shown = location.metadata(BTC[1], HIGHER)
+    assert "| 1d | 29 | 0 |" in shown["bars"]
+    assert "not_complete" not in shown
+
+
+def test_a_month_that_failed_keeps_no_other_from_being_built_and_marks_its_own(
+    location: Location, venue: VenueProcess
+) -> None:
+    location.run(BTC[0])
+    venue.post_fault("server_error", exchange="bitfinex", **FEBRUARY_10)
+    done = location.run(BTC[1], BTC[2])
+    assert not done.success
+    assert location.materialized(HIGHER) == {"BTC-USD|2024-01-01", "BTC-USD|2024-03-01"}
+    incomplete = "SELECT array_agg(b.ts ORDER BY b.ts)::text FROM market.bars_1h b WHERE "
+    failed = "EXISTS (SELECT FROM market.gaps g WHERE g.since < b.before AND g.before > b.ts"
+    assert location.stored(f"{incomplete} NOT complete") == location.stored(
+        f"{incomplete} {failed} AND g.state = 'failed')"
+    )
+    assert location.stored("SELECT count(*) FROM market.bars_1mo WHERE NOT complete") == 1
+    logged = location.instance.all_logs(done.run_id)
+    assert any("bars are not complete" in entry.user_message for entry in logged)
+    venue.clear_faults()
+    assert location.run(BTC[1]).success
+    assert location.stored("SELECT count(*) FROM market.bars_1mo WHERE NOT complete") == 0
+
+
+def test_alone_they_are_built_without_asking_the_provider(
+    location: Location, venue: VenueProcess
+) -> None:
+    location.run(BTC[0])
+    with location.database.connect() as connection:
+        connection.execute("DELETE FROM ledger.bars_1h")
+    venue.clear_requests()
+    assert location.run(BTC[0], assets=[HIGHER]).success
+    assert number(location, "1h") == 0
+    assert location.run(BTC[0], assets=[HIGHER], rebuild=True).success
+    assert number(location, "1h") > 600
+    assert venue.requests()["total"] == 0
+
+
+def test_what_is_built_already_is_not_described_again(location: Location) -> None:
+    location.run(BTC[0])
+    location.run(BTC[0])
+    assert set(location.metadata(BTC[0], HIGHER)) == {"run"}
