@@ -41,6 +41,10 @@ _TYPES = {
     pa.bool_(): "boolean",
 }
 _OPTIONAL = {"volume", "vwap", "trades"}
+_INSTRUMENT = (
+    dg.TableColumn("instrument", "text", "the instrument that is listed"),
+    dg.TableColumn("listing_id", "integer", "number of the listing in this database"),
+)
 
 
 def of_bars(provider: str) -> DefinitionMetadata:
@@ -63,7 +67,9 @@ def of_gaps(provider: str) -> DefinitionMetadata:
 def of_higher_bars(provider: str) -> DefinitionMetadata:
     """Return what is known of bars above a minute before any run."""
     return {
-        "dagster/column_schema": dg.TableSchema(columns=_columns(TIMEFRAME_SCHEMA)),
+        "dagster/column_schema": dg.TableSchema(
+            columns=[*_columns(TIMEFRAME_SCHEMA), *_INSTRUMENT]
+        ),
         "queries": _sql(_HIGHER_QUERIES.format(provider=provider)),
     }
 
@@ -72,7 +78,7 @@ def _bars_1m() -> dg.TableSchema:
     extended = dg.TableColumn(
         "extended", "boolean", "whether its minute lies outside of the regular session"
     )
-    return dg.TableSchema(columns=[*_columns(BAR_SCHEMA), extended])
+    return dg.TableSchema(columns=[*_columns(BAR_SCHEMA), extended, *_INSTRUMENT])
 
 
 def _columns(schema: pa.Schema) -> list[dg.TableColumn]:

@@ -15,6 +15,7 @@ def sync(database: Database, universe: Universe) -> None:
 
     Raises:
         RelabelledListing: A key with stored history now means another market; nothing is changed.
+        TimeframeInUse: A timeframe that is no longer wanted is being read; nothing is changed.
     """
     with database.connect() as connection:
         sync_universe(connection, universe)
@@ -25,7 +26,8 @@ def prepare(settings: Settings) -> tuple[Database, Universe]:
     """Start the embedded server if that is the one, migrate, and sync the universe.
 
     Raises:
-        UniverseError, DatabaseError, ServerError, RelabelledListing: One of these does not work.
+        UniverseError, DatabaseError, ServerError, RelabelledListing, TimeframeInUse: One of these
+            does not work.
     """
     universe = load_universe(settings.universe_path)
     database = Database.from_settings(settings)

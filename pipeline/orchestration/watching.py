@@ -13,6 +13,7 @@ from pipeline.orchestration.preparation import sync
 from pipeline.settings import Settings
 from pipeline.store.database import Database, DatabaseError
 from pipeline.store.listings import RelabelledListing
+from pipeline.store.timeframes import TimeframeInUse
 from pipeline.universe import Universe, UniverseError, load_universe
 
 UNIVERSE_SENSOR = "universe"
@@ -51,7 +52,7 @@ class UniverseWatch:
             self._take_over(api)
         except (UniverseError, RelabelledListing) as error:
             self._say(f"The universe file is not taken over; the old one stays in use.\n{error}")
-        except (OrchestrationError, DatabaseError, psycopg.Error) as error:
+        except (OrchestrationError, DatabaseError, TimeframeInUse, psycopg.Error) as error:
             self._due = now + _RETRY_SECONDS
             self._say(f"The universe has changed, but cannot be taken over now: {error}")
             return

@@ -71,6 +71,7 @@ def sync_universe(connection: psycopg.Connection, universe: Universe) -> bool:
     Raises:
         ValueError: A session is not known for as far back as a listing starts.
         RelabelledListing: A key with stored history now means another market; nothing is changed.
+        TimeframeInUse: A timeframe that is no longer wanted is being read; nothing is changed.
     """
     specs = universe.listings()
     with connection.transaction():

@@ -72,6 +72,10 @@ _LONGEST = timedelta(days=367)
 _VALUES = [name for name in TIMEFRAME_SCHEMA.names if name != "ts"]
 
 
+class TimeframeInUse(Exception):
+    """A timeframe cannot be removed, because its bars are being read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
     """How many rows of a table of bars were written, and how many were removed."""
@@ -268,15 +272,30 @@ def _table(timeframe: Timeframe) -> sql.Identifier:
 
 
 def sync_timeframes(connection: psycopg.Connection, wanted: Collection[Timeframe]) -> None:
-    """Have tables and views of exactly these timeframes; the bars of new ones are to be built."""
+    """Have tables and views of exactly these timeframes; the bars of new ones are to be built.
+
+    Raises:
+        TimeframeInUse: One that is no longer wanted is being read; the transaction has failed.
+    """
     known = {name for (name,) in connection.execute("SELECT name FROM ledger.timeframe")}
     names = {timeframe.name for timeframe in wanted}
     for name in sorted(known - names):
-        connection.execute("SELECT ledger.drop_timeframe(%s)", [name])
+        _drop(connection, name)
     for timeframe in wanted:
         if timeframe.name not in known:
             partitioned = isinstance(timeframe.length, int)
             connection.execute("SELECT ledger.add_timeframe(%s, %s)", [timeframe.name, partitioned])
+
+
+def _drop(connection: psycopg.Connection, name: str) -> None:
+    try:
+        connection.execute("SELECT ledger.drop_timeframe(%s)", [name])
+    except psycopg.errors.LockNotAvailable:
+        raise TimeframeInUse(
+            f"universe: `timeframes:` no longer has {name}, but a query is reading its bars, which "
+            "would go; nothing was changed. Wait for the query or end it (pg_stat_activity has "
+            f"it), and try again; or name {name} again"
+        ) from None
 
 
 def timeframes(connection: psycopg.Connection) -> list[str]:

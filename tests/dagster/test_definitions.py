@@ -46,8 +46,8 @@ def test_the_partitions_are_listings_times_months_up_to_the_current_one(location
 @pytest.mark.parametrize(
     ("asset", "view", "columns"),
     [
-        (BARS, "market.bars_1m", 3 + len(BAR_SCHEMA) + 1),
-        (HIGHER, "market.bars_1h", 3 + len(TIMEFRAME_SCHEMA)),
+        (BARS, "market.bars_1m", 3 + len(BAR_SCHEMA) + 3),
+        (HIGHER, "market.bars_1h", 3 + len(TIMEFRAME_SCHEMA) + 2),
     ],
 )
 def test_the_table_is_described_as_it_is(
