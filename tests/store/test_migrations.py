@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 
 import psycopg
-import pytest
 
 from pipeline.providers.capabilities import RateLimit
 from pipeline.providers.limiter import Report
@@ -13,14 +10,6 @@ from pipeline.store.database import Database
 from pipeline.store.limits import LedgerLimiter
 from pipeline.store.migrate import migrate, revisions
 from tests.making import add_listing
-
-
-@contextmanager
-def as_analyst(database: Database) -> Iterator[psycopg.Connection]:
-    with database.connect() as connection:
-        connection.autocommit = True
-        connection.execute("SET ROLE analyst")
-        yield connection
 
 
 def relations(connection: psycopg.Connection) -> set[str]:
@@ -72,48 +61,11 @@ def test_every_function_says_what_it_is(database: Database) -> None:
         silent = connection.execute(
             """
             SELECT p.oid::regprocedure::text FROM pg_proc p
-            WHERE p.pronamespace = 'ledger'::regnamespace AND obj_description(p.oid) IS NULL
+            WHERE p.pronamespace IN ('ledger'::regnamespace, 'market'::regnamespace)
+              AND obj_description(p.oid) IS NULL
             """
         ).fetchall()
     assert silent == []
-
-
-def test_an_analyst_reads_the_market_schema(database: Database) -> None:
-    with database.connect() as connection:
-        add_listing(connection)
-        connection.commit()
-    with as_analyst(database) as connection:
-        names = connection.execute(
-            "SELECT table_name FROM information_schema.tables WHERE table_schema = 'market'"
-        ).fetchall()
-        assert {"bars_1m", "coverage", "listings", "instruments"} <= {name for (name,) in names}
-        for (name,) in names:
-            connection.execute(f"SELECT * FROM market.{name}")
-        rows = connection.execute("SELECT sum(pending) FROM market.coverage").fetchone()
-    assert rows
-    assert rows[0] > 0
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "SELECT * FROM ledger.bars_1m",
-        "SELECT * FROM ledger.listing",
-        "DELETE FROM market.bars_1m",
-        "UPDATE market.instruments SET name = 'mine'",
-        "CREATE TABLE market.mine (n int)",
-        "CREATE TABLE public.mine (n int)",
-        "SELECT ledger.ensure_bars_month('2024-01-01')",
-    ],
-)
-def test_an_analyst_can_do_nothing_else(database: Database, statement: str) -> None:
-    with (
-        as_analyst(database) as connection,
-        pytest.raises(
-            (psycopg.errors.InsufficientPrivilege, psycopg.errors.ObjectNotInPrerequisiteState)
-        ),
-    ):
-        connection.execute(statement)
 
 
 def test_the_month_partition_is_made_once_and_holds_its_month(database: Database) -> None:
