@@ -12,14 +12,14 @@ BIN := .venv/bin
 READY := .venv/.ready-with-uv-$(UV_VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check check-format check-lint check-types check-imports format schema \
+.PHONY: help setup test check check-format check-lint check-types check-imports format schema dictionary \
 	demo up bench clean
 
 help: ## List the targets
 	@echo "Minute Ledger: make TARGET"
 	@echo
 	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/  \1|\2/p' Makefile | \
-		while IFS='|' read -r target text; do printf '  %-8s %s\n' $$target "$$text"; done
+		while IFS='|' read -r target text; do printf '  %-10s %s\n' $$target "$$text"; done
 
 setup: $(READY) ## Make .venv from the lock (every other target does it when it is needed)
 
@@ -48,6 +48,9 @@ format: $(READY) ## Format the code and repair what lint can repair
 
 schema: $(READY) ## Write docs/universe.schema.json anew from the models
 	@$(BIN)/python -m pipeline.universe > docs/universe.schema.json
+
+dictionary: $(READY) ## Write docs/data-dictionary.md anew from the comments in the database
+	@$(BIN)/python -m pipeline.store.dictionary > docs/data-dictionary.md
 
 demo: $(READY) ## Show everything offline, then serve it on 127.0.0.1 (PORT=3000; EXIT=1 to stop)
 	@MINUTELEDGER_HOME="$(CURDIR)/.demo" \
