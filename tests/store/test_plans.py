@@ -249,3 +249,26 @@ def test_all_instruments_at_one_moment_are_one_row_each(
     (scan,) = desk.scans(query)
     assert (scan.relation, scan.rows) == (partition, rows)
     assert len(desk.ask(query)) == rows
+
+
+def test_the_gaps_of_one_listing_are_looked_up_listing_by_listing(desk: Desk) -> None:
+    query: LiteralString = (
+        "EXPLAIN (FORMAT JSON) SELECT * FROM market.gaps"
+        " WHERE provider = 'bitfinex' AND listing = 'N21'"
+    )
+    ((found,),) = desk.ask(query)
+    read = list(_tables(found[0]["Plan"]))
+    whole = {table for table, condition in read if not condition}
+    assert {table for table, _ in read} >= {"listing", "coverage", "gap", "fetch_failure"}
+    assert whole <= {"session_month"}
+
+
+def _tables(node: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Which tables a plan reads, and by which condition."""
+    if "Relation Name" in node:
+        condition = " ".join(
+            node.get(kind, "") for kind in ("Index Cond", "Recheck Cond", "Filter")
+        ).strip()
+        yield node["Relation Name"], condition
+    for child in node.get("Plans", []):
+        yield from _tables(child)

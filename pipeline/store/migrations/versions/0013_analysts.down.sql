@@ -7,6 +7,61 @@ DO $$ BEGIN
     END IF;
 END $$;
 
+CREATE OR REPLACE VIEW market.gaps AS
+WITH session AS MATERIALIZED (
+    SELECT session AS name, range_agg(open) AS open,
+           tstzmultirange(tstzrange(min(month)::timestamp AT TIME ZONE 'UTC',
+                                    (max(month) + interval '1 month') AT TIME ZONE 'UTC')) - range_agg(open) AS closed
+    FROM ledger.session_month GROUP BY session
+), life AS (
+    SELECT l.id, l.starts_at, l.first_trade, l.first_trade_evidence, l.in_universe, l.standby, session.open,
+           CASE WHEN l.standby IS NULL THEN tstzmultirange(
+                    tstzrange(greatest(l.starts_at, l.first_trade),
+                              greatest(greatest(l.starts_at, l.first_trade),
+                                       least(l.ends_at, date_trunc('minute', now(), 'UTC')))))
+                ELSE coalesce((SELECT range_agg(wanted) FROM ledger.need n WHERE n.listing_id = l.id), '{}') END AS wanted
+    FROM ledger.listing l JOIN session ON session.name = l.session
+), gap AS (
+    SELECT g.listing_id, tstzmultirange(g.during) AS ranges, 'empty' AS state, g.reason,
+           concat_ws('; ', nullif(g.company, ''), g.habit) AS evidence,
+           NULL::integer AS attempts, NULL::text AS error, NULL::timestamptz AS next_attempt_at
+    FROM ledger.gap g
+    UNION ALL
+    SELECT f.listing_id, tstzmultirange(f.during) - explained.ranges, 'failed', 'failed', f.message, f.attempts,
+           f.error, f.next_attempt_at
+    FROM ledger.fetch_failure f
+    CROSS JOIN LATERAL (
+        SELECT coalesce(range_agg(c.answered + c.unavailable), '{}') AS ranges FROM ledger.coverage c
+        WHERE c.listing_id = f.listing_id
+          AND c.month BETWEEN ledger.month_of(lower(f.during)) AND ledger.month_of(upper(f.during))
+    ) AS explained
+    UNION ALL
+    SELECT c.listing_id, range_agg(c.unavailable), 'unavailable', 'history_limit',
+           'the provider no longer served these minutes when they were to be asked for', NULL, NULL, NULL
+    FROM ledger.coverage c WHERE c.unavailable <> '{}' GROUP BY c.listing_id
+    UNION ALL
+    SELECT life.id, life.wanted * life.open - explained.ranges - failed.ranges, 'pending', 'pending',
+           'not asked for yet', NULL, NULL, NULL
+    FROM life
+    CROSS JOIN LATERAL (
+        SELECT coalesce(range_agg(c.answered + c.unavailable), '{}') AS ranges FROM ledger.coverage c
+        WHERE c.listing_id = life.id
+    ) AS explained
+    CROSS JOIN LATERAL (
+        SELECT coalesce(range_agg(f.during), '{}') AS ranges FROM ledger.fetch_failure f WHERE f.listing_id = life.id
+    ) AS failed
+    WHERE life.in_universe
+    UNION ALL
+    SELECT id, tstzmultirange(tstzrange(starts_at, first_trade)), 'not_expected', 'not_listed', first_trade_evidence,
+           NULL, NULL, NULL
+    FROM life WHERE in_universe AND standby IS NULL AND first_trade > starts_at
+)
+SELECT l.provider, l.key AS listing, l.symbol, lower(run.minutes) AS since, upper(run.minutes) AS before,
+       ledger.minutes(run.minutes) AS minutes,
+       gap.state, gap.reason, gap.evidence, gap.attempts, gap.error, gap.next_attempt_at
+FROM gap JOIN ledger.listing l ON l.id = gap.listing_id JOIN session ON session.name = l.session
+CROSS JOIN LATERAL ledger.runs(gap.ranges * session.open, session.closed) AS run(minutes);
+
 DROP FUNCTION market.bars_1m_filled, market.listing_id, ledger.show_timeframe;
 ALTER FUNCTION ledger.drop_timeframe RESET lock_timeout;
 

@@ -176,6 +176,54 @@ COMMENT ON FUNCTION market.bars_1m_filled IS 'The 1-minute bars of one listing t
 REVOKE ALL ON FUNCTION market.bars_1m_filled FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION market.bars_1m_filled TO analyst;
 
+-- Each listing by itself, so that the gaps of one cost one listing's. (What each row says is as before.)
+CREATE OR REPLACE VIEW market.gaps AS
+WITH session AS MATERIALIZED (
+    SELECT session AS name, range_agg(open) AS open,
+           tstzmultirange(tstzrange(min(month)::timestamp AT TIME ZONE 'UTC',
+                                    (max(month) + interval '1 month') AT TIME ZONE 'UTC')) - range_agg(open) AS closed
+    FROM ledger.session_month GROUP BY session
+)
+SELECT l.provider, l.key AS listing, l.symbol, lower(run.minutes) AS since, upper(run.minutes) AS before,
+       ledger.minutes(run.minutes) AS minutes,
+       gap.state, gap.reason, gap.evidence, gap.attempts, gap.error, gap.next_attempt_at
+FROM ledger.listing l JOIN session ON session.name = l.session
+CROSS JOIN LATERAL (
+    SELECT tstzmultirange(g.during) AS ranges, 'empty' AS state, g.reason,
+           concat_ws('; ', nullif(g.company, ''), g.habit) AS evidence,
+           NULL::integer AS attempts, NULL::text AS error, NULL::timestamptz AS next_attempt_at
+    FROM ledger.gap g WHERE g.listing_id = l.id
+    UNION ALL
+    SELECT tstzmultirange(f.during) - explained.ranges, 'failed', 'failed', f.message, f.attempts,
+           f.error, f.next_attempt_at
+    FROM ledger.fetch_failure f
+    CROSS JOIN LATERAL (
+        SELECT coalesce(range_agg(c.answered + c.unavailable), '{}') AS ranges FROM ledger.coverage c
+        WHERE c.listing_id = l.id
+          AND c.month BETWEEN ledger.month_of(lower(f.during)) AND ledger.month_of(upper(f.during))
+    ) AS explained
+    WHERE f.listing_id = l.id
+    UNION ALL
+    SELECT range_agg(c.unavailable), 'unavailable', 'history_limit',
+           'the provider no longer served these minutes when they were to be asked for', NULL, NULL, NULL
+    FROM ledger.coverage c WHERE c.listing_id = l.id AND c.unavailable <> '{}' HAVING count(*) > 0
+    UNION ALL
+    SELECT CASE WHEN l.standby IS NULL THEN tstzmultirange(
+                    tstzrange(greatest(l.starts_at, l.first_trade),
+                              greatest(greatest(l.starts_at, l.first_trade),
+                                       least(l.ends_at, date_trunc('minute', now(), 'UTC')))))
+                ELSE coalesce((SELECT range_agg(wanted) FROM ledger.need n WHERE n.listing_id = l.id), '{}') END * session.open
+           - coalesce((SELECT range_agg(c.answered + c.unavailable) FROM ledger.coverage c WHERE c.listing_id = l.id), '{}')
+           - coalesce((SELECT range_agg(f.during) FROM ledger.fetch_failure f WHERE f.listing_id = l.id), '{}'),
+           'pending', 'pending', 'not asked for yet', NULL, NULL, NULL
+    WHERE l.in_universe
+    UNION ALL
+    SELECT tstzmultirange(tstzrange(l.starts_at, l.first_trade)), 'not_expected', 'not_listed', l.first_trade_evidence,
+           NULL, NULL, NULL
+    WHERE l.in_universe AND l.standby IS NULL AND l.first_trade > l.starts_at
+) AS gap
+CROSS JOIN LATERAL ledger.runs(gap.ranges * session.open, session.closed) AS run(minutes);
+
 -- Everybody may make temporary tables in a database, and large objects, unless told otherwise.
 DO $$ BEGIN
     IF EXISTS (SELECT FROM pg_database WHERE datname = current_database() AND pg_has_role(datdba, 'USAGE')) THEN
