@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import psycopg
+import pytest
 
 from pipeline.providers.capabilities import RateLimit
 from pipeline.providers.limiter import Report
@@ -35,6 +36,42 @@ def test_migrating_down_and_up_again_works_with_rows_in_place(database: Database
         assert relations(connection) == set()
         assert migrate(database) == revisions(database)[1]
         assert relations(connection) == before
+
+
+_SHAPE = (
+    """
+    SELECT c.oid::regclass::text, c.relkind, a.attnum, a.attname, a.atttypid::regtype::text,
+           a.attnotnull, col_description(c.oid, a.attnum), obj_description(c.oid), c.relacl::text,
+           CASE WHEN c.relkind = 'v' THEN pg_get_viewdef(c.oid) END
+    FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+    WHERE c.relnamespace IN ('ledger'::regnamespace, 'market'::regnamespace)
+      AND c.relkind IN ('r', 'p', 'v')
+    """,
+    """
+    SELECT pg_get_functiondef(oid), obj_description(oid), proacl::text FROM pg_proc
+    WHERE pronamespace IN ('ledger'::regnamespace, 'market'::regnamespace)
+    """,
+    "SELECT indexdef FROM pg_indexes WHERE schemaname = 'ledger'",
+)
+
+
+def shape(connection: psycopg.Connection) -> list[set[tuple[object, ...]]]:
+    return [set(connection.execute(query).fetchall()) for query in _SHAPE]
+
+
+@pytest.mark.parametrize("revision", ["0012"])
+def test_what_comes_after_a_revision_is_undone_without_a_trace(
+    database: Database, revision: str
+) -> None:
+    migrate(database, "base")
+    migrate(database, revision)
+    with database.connect() as connection:
+        connection.autocommit = True
+        before = shape(connection)
+        migrate(database)
+        assert shape(connection) != before
+        migrate(database, revision)
+        assert shape(connection) == before
 
 
 def test_migrating_twice_changes_nothing(database: Database) -> None:
