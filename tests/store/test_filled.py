@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import psycopg
 import pytest
 
-from pipeline.intervals import Interval
+from pipeline.intervals import MINUTE, Interval
 from pipeline.settling import Settling
 from pipeline.store.database import Database
 from pipeline.store.deliveries import Delivery, commit
@@ -24,6 +26,7 @@ class Desk:
     """A listing with bars, and an analyst who has it filled."""
 
     def __init__(self, database: Database, session: str) -> None:
+        self.listing_session = session
         self.connection = database.connect()
         self.connection.autocommit = True
         document: dict[str, Any] = {
@@ -197,6 +200,61 @@ def test_unfilled_it_is_the_raw_series_of_the_session(desk: Desk) -> None:
     names = ("ts", "open", "high", "low", "close", "volume", "vwap", "trades")
     assert [tuple(row[name] for name in names) for row in found] == raw
     assert len(raw) in (6, 9)
+
+
+@pytest.mark.parametrize("desk", ["24x7", "XNYS"], indirect=True)
+@pytest.mark.parametrize("seed", range(4))
+def test_it_is_what_going_from_minute_to_minute_gives(desk: Desk, seed: int) -> None:
+    generator = random.Random(seed)
+    whole = span("2024-01-31 12:00", "2024-02-01 22:00")
+    bars: set[datetime] = set()
+    answered: set[datetime] = set()
+    edges = sorted({generator.randrange(whole.minutes) for _ in range(12)})
+    for first, end in pairwise(edges):
+        if generator.random() < 0.3:
+            continue  # not answered
+        share = generator.choice([0.01, 0.05, 0.5])
+        part = Interval(whole.start + first * MINUTE, whole.start + end * MINUTE)
+        for month in part.months():
+            minutes = {month.start + number * MINUTE for number in range(month.minutes)}
+            traded = {minute for minute in sorted(minutes) if generator.random() < share}
+            desk.deliver(month, *(f"{minute:%Y-%m-%d %H:%M}" for minute in sorted(traded)))
+            answered |= minutes
+            bars |= traded
+    silent = [pair for pair in pairwise(sorted(bars)) if pair[1] - pair[0] > MINUTE]
+    since, before = generator.choice(silent)
+    broken = Interval(since + MINUTE, before)
+    desk.break_(broken)
+    asked = Interval(whole.start + 300 * MINUTE, whole.end - 100 * MINUTE)
+    limit = generator.choice([1, 7, 60, 600])
+    found = [(row["ts"], row["bar_ts"]) for row in desk.filled(asked, max_minutes=limit)]
+    closed = _closed(desk, whole)
+    right = list(_walk(whole, bars, answered - closed, broken, limit))
+    assert found == [row for row in right if asked.start <= row[0] < asked.end]
+
+
+def _closed(desk: Desk, whole: Interval) -> set[datetime]:
+    if desk.listing_session == "24x7":
+        return set()
+    days = [span(f"{day} 14:30", f"{day} 21:00") for day in ("2024-01-31", "2024-02-01")]
+    moments = (whole.start + number * MINUTE for number in range(whole.minutes))
+    return {ts for ts in moments if not any(day.start <= ts < day.end for day in days)}
+
+
+def _walk(
+    whole: Interval, bars: set[datetime], known: set[datetime], broken: Interval, limit: int
+) -> Iterator[tuple[datetime, datetime]]:
+    last: datetime | None = None
+    for number in range(whole.minutes):
+        ts = whole.start + number * MINUTE
+        if ts not in known or (ts not in bars and broken.start <= ts < broken.end):
+            last = None
+        elif ts in bars:
+            last = ts
+        elif last is not None and ts - last > limit * MINUTE:
+            last = None
+        if last is not None:
+            yield ts, last
 
 
 def test_a_listing_that_is_not_there_is_an_error(desk: Desk) -> None:
