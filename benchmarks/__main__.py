@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import covered, gaps, healing, limiting, memory, silences, status, writing
+from benchmarks import (
+    covered,
+    gaps,
+    healing,
+    limiting,
+    memory,
+    reading,
+    silences,
+    status,
+    writing,
+)
 from benchmarks.figures import show
 
 BENCHMARKS = {
@@ -16,6 +26,7 @@ BENCHMARKS = {
     "healing": healing,
     "silences": silences,
     "status": status,
+    "reading": reading,
 }
 
 

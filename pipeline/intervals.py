@@ -71,6 +71,14 @@ class Interval:
             yield Interval(start, end)
             start = end
 
+    def years(self) -> Iterator[Interval]:
+        """Yield the pieces that lie in one calendar year each, in order of time."""
+        start = self.start
+        while start < self.end:
+            end = min(datetime(start.year + 1, 1, 1, tzinfo=UTC), self.end)
+            yield Interval(start, end)
+            start = end
+
     def first_days(self) -> list[date]:
         """Return the first day of each calendar month that it touches, in order of time."""
         return [piece.start.date().replace(day=1) for piece in self.months()]

@@ -6,18 +6,15 @@ import csv
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pipeline.commands.options import instant
-from pipeline.commands.output import CommandError, JsonOption, plain, print_table, say
+from pipeline.commands.output import JsonOption, print_table, say
 
 if TYPE_CHECKING:
-    import psycopg
-
-    from pipeline.store.queries import StoredBar
+    import pyarrow as pa
 
 _SHOWN = 20
 
@@ -25,6 +22,9 @@ _SHOWN = 20
 def bars(
     listing: Annotated[str, typer.Argument(help="Key of the listing, such as BTC-USD.")],
     *,
+    timeframe: Annotated[
+        str, typer.Option(help="How long the bars are: 1m, or one that is built, as 5m, 1h, 1d.")
+    ] = "1m",
     provider: Annotated[
         str | None, typer.Option(help="The provider; needed when several have the listing.")
     ] = None,
@@ -41,46 +41,43 @@ def bars(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")] = False,
     as_json: Annotated[bool, JsonOption] = False,
 ) -> None:
-    """Print a listing's 1-minute bars of [since, before), in order of time; times are UTC.
+    """Print a listing's bars that begin in [since, before), in order of time; times are UTC.
 
     Without any limit in time or number, a table shows the newest 20; --csv and --json print all.
     """
-    from pipeline.commands.ledger import connect
     from pipeline.settings import load_settings
-    from pipeline.store import queries
+    from pipeline.store.arrow import ArrowReader
+    from pipeline.store.database import Database
+    from pipeline.store.series import AmbiguousListing, UnknownTimeframe
+    from pipeline.store.views import MarketReader
 
     if as_csv and as_json:
         raise typer.BadParameter("choose one of --csv and --json")
     start, end = instant("--since", since), instant("--before", before)
     if limit is None and not (as_csv or as_json or since or before):
         limit = _SHOWN
-    with connect(load_settings()) as connection:
-        number = _listing_id(connection, listing, provider)
-        found = queries.bars(connection, number, start, end, limit)
+    with ArrowReader(Database.existing(load_settings())) as arrow, arrow.snapshot():
+        reader = MarketReader(arrow)
+        try:
+            series = reader.series(provider, listing, timeframe)
+        except AmbiguousListing as error:
+            raise typer.BadParameter(
+                f"{listing} is listed at {', '.join(error.providers)}; choose one",
+                param_hint="--provider",
+            ) from None
+        except UnknownTimeframe as error:
+            raise typer.BadParameter(str(error), param_hint="--timeframe") from None
+        found = reader.bars(series, start, end, limit)
         if as_csv:
-            _print_csv(found)
+            _print_csv(series.schema.names, found)
         elif as_json:
-            _print_json(found)
+            _print_json(series.schema.names, found)
         else:
             _print_rows(found)
 
 
-def _listing_id(connection: psycopg.Connection, listing: str, provider: str | None) -> int:
-    from pipeline.store.queries import listing_ids
-
-    found = listing_ids(connection, listing, provider)
-    if not found:
-        where = f" at {provider}" if provider else ""
-        raise CommandError(f"there is no listing {listing}{where}; `minuteledger status` lists all")
-    if len(found) > 1:
-        raise typer.BadParameter(
-            f"{listing} is listed at {', '.join(found)}; choose one", param_hint="--provider"
-        )
-    return next(iter(found.values()))
-
-
-def _print_rows(found: Iterable[StoredBar]) -> None:
-    rows = [asdict(bar) | {"ts": bar.ts} for bar in found]
+def _print_rows(found: Iterable[pa.Table]) -> None:
+    rows = [row for table in found for row in table.to_pylist()]
     if not rows:
         say("No bars there.")
     prices = ("open", "high", "low", "close", "volume", "vwap")
@@ -91,20 +88,35 @@ def _number(value: float | None) -> str:
     return "-" if value is None else repr(value)
 
 
-def _print_csv(found: Iterable[StoredBar]) -> None:
-    from pipeline.store.queries import StoredBar
-
-    names = [field.name for field in fields(StoredBar)]
+def _print_csv(names: list[str], found: Iterable[pa.Table]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(names)
-    for bar in found:
-        writer.writerow([plain(bar.ts), *(getattr(bar, name) for name in names[1:])])
+    for table in found:
+        writer.writerows(_rows(table))
 
 
-def _print_json(found: Iterable[StoredBar]) -> None:
-    lines: Iterator[str] = (json.dumps(asdict(bar), default=plain) for bar in found)
+def _print_json(names: list[str], found: Iterable[pa.Table]) -> None:
+    rows = (row for table in found for row in _rows(table))
+    lines: Iterator[str] = (json.dumps(dict(zip(names, row, strict=True))) for row in rows)
     first = next(lines, None)
     sys.stdout.write("[" if first is None else f"[\n{first}")
     for line in lines:
         sys.stdout.write(f",\n{line}")
     sys.stdout.write("]\n")
+
+
+def _rows(table: pa.Table) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows with times and dates as text: column by column is ten times as fast."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    columns = []
+    for column in table.columns:
+        if pa.types.is_timestamp(column.type):
+            seconds = column.cast(pa.timestamp("s", tz="UTC"))
+            columns.append(pc.strftime(seconds, "%Y-%m-%dT%H:%M:%SZ").to_pylist())
+        elif pa.types.is_date(column.type):
+            columns.append(pc.strftime(column, "%Y-%m-%d").to_pylist())
+        else:
+            columns.append(column.to_pylist())
+    return zip(*columns, strict=True)

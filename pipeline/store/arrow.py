@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 import psycopg
@@ -11,7 +13,8 @@ from psycopg import sql
 from pipeline.store.database import Database
 
 if TYPE_CHECKING:
-    from adbc_driver_manager.dbapi import Connection
+    from adbc_driver_manager import ProgrammingError
+    from adbc_driver_manager.dbapi import Connection, Cursor
 
 
 class ArrowReader:
@@ -39,6 +42,30 @@ class ArrowReader:
                 help.
             psycopg.ProgrammingError: The server refuses the query.
         """
+        with self._cursor() as cursor:
+            cursor.execute(query.as_string())
+            return cursor.fetch_arrow_table()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Have all queries see what was committed when the first one began.
+
+        Raises:
+            psycopg.OperationalError: As `read`.
+        """
+        self._execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        try:
+            yield
+        finally:
+            if self._connection is not None:
+                self._execute("ROLLBACK")
+
+    def _execute(self, command: str) -> None:
+        with self._cursor() as cursor:
+            cursor.execute(command)
+
+    @contextmanager
+    def _cursor(self) -> Iterator[Cursor]:
         import adbc_driver_manager as adbc
         from adbc_driver_postgresql import dbapi
 
@@ -46,10 +73,9 @@ class ArrowReader:
             if self._connection is None:
                 self._connection = dbapi.connect(self._database.url(), autocommit=True)
             with self._connection.cursor() as cursor:
-                cursor.execute(query.as_string())
-                return cursor.fetch_arrow_table()
+                yield cursor
         except adbc.ProgrammingError as error:
-            raise psycopg.ProgrammingError(str(error)) from None
+            raise _refusal(error) from None
         except adbc.Error as error:
             self.close()
             raise psycopg.OperationalError(str(error)) from None
@@ -59,3 +85,11 @@ class ArrowReader:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _refusal(error: ProgrammingError) -> psycopg.Error:
+    """Return what psycopg would have raised."""
+    try:
+        return psycopg.errors.lookup(error.sqlstate or "")(str(error))
+    except KeyError:
+        return psycopg.ProgrammingError(str(error))

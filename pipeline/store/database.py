@@ -38,6 +38,20 @@ class Database:
         url = settings.database_url
         return cls(EmbeddedServer(settings.postgres_dir), url.get_secret_value() if url else None)
 
+    @classmethod
+    def existing(cls, settings: Settings) -> Database:
+        """Return the database that the settings name, for reading: looking should make none.
+
+        Raises:
+            DatabaseError: There is no embedded database yet.
+        """
+        if settings.database_url is None and not (settings.postgres_dir / "PG_VERSION").exists():
+            raise DatabaseError(
+                f"there is no ledger in {settings.home} yet; run `minuteledger init`, then "
+                "`minuteledger migrate` or `minuteledger up` (or set MINUTELEDGER_HOME)"
+            )
+        return cls.from_settings(settings)
+
     @property
     def name(self) -> str:
         """Name of the market database."""

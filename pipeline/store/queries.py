@@ -1,4 +1,4 @@
-"""What people ask of the ledger: totals, open failures, bars, and the proof that it adds up.
+"""What people ask of the ledger: totals, open failures, and the proof that it adds up.
 
 What belongs here: reading. Every function runs on the caller's connection, whose session is in UTC
 (`Database.connect`).
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 import psycopg
-from psycopg import sql
 from psycopg.rows import class_row
 
 _TOTALS = """
@@ -91,20 +90,6 @@ class OpenFailure:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredBar:
-    """One stored bar; a value that the provider does not report is None."""
-
-    ts: datetime
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: float | None
-    vwap: float | None
-    trades: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class _Count:
     provider: str
     listing: str
@@ -161,33 +146,6 @@ def listing_ids(
         [listing, provider],
     )
     return {str(name): int(number) for name, number in rows}
-
-
-def bars(
-    connection: psycopg.Connection,
-    listing_id: int,
-    since: datetime | None = None,
-    before: datetime | None = None,
-    limit: int | None = None,
-) -> Iterator[StoredBar]:
-    """Yield the bars of `[since, before)` in order of time.
-
-    With a limit: the oldest from `since`, or without `since` the newest ones.
-    """
-    newest = limit is not None and since is None
-    query = sql.SQL(
-        "SELECT ts, open, high, low, close, volume, vwap, trades FROM ledger.bars_1m"
-        " WHERE listing_id = %s"
-        " AND ts >= coalesce(%s::timestamptz, '-infinity')"
-        " AND ts < coalesce(%s::timestamptz, 'infinity')"
-        " ORDER BY ts {} LIMIT %s"
-    ).format(sql.SQL("DESC" if newest else "ASC"))
-    if newest:
-        query = sql.SQL("SELECT * FROM ({}) AS newest ORDER BY ts").format(query)
-    # A named cursor: years of bars pass through without being held at once.
-    with connection.cursor(name="bars", row_factory=class_row(StoredBar)) as cursor:
-        cursor.itersize = 10_000
-        yield from cursor.execute(query, [listing_id, since, before, limit])
 
 
 def sample_bars(
