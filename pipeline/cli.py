@@ -17,6 +17,7 @@ from pipeline.commands.bars import bars
 from pipeline.commands.demo import demo
 from pipeline.commands.doctor import doctor
 from pipeline.commands.errors import explain
+from pipeline.commands.export import export
 from pipeline.commands.gaps import gaps
 from pipeline.commands.heal import heal
 from pipeline.commands.importing import import_files
@@ -46,6 +47,7 @@ for _command in (
     status,
     gaps,
     bars,
+    export,
     plan,
     backfill,
     heal,

@@ -1,4 +1,4 @@
-"""Progress through listing-months: a bar a stage on a terminal, a line now and then elsewhere."""
+"""Progress through a piece of work: a bar a stage on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Stage:
     Attributes:
         key: What tells it from others.
         name: What it is called.
-        done: How many listing-months are done.
+        done: How many of its parts are done.
         total: How many there are.
         ended: Whether no more will be done.
     """
@@ -37,15 +37,15 @@ class Stage:
 
 
 @contextmanager
-def shown() -> Iterator[Callable[[Sequence[Stage]], None]]:
-    """Yield a function that shows where all stages are."""
+def shown(unit: str = "listing-months") -> Iterator[Callable[[Sequence[Stage]], None]]:
+    """Yield a function that shows where all stages are; `unit` says what is counted."""
     if not sys.stdout.isatty():
-        yield _Lines().show
+        yield _Lines(unit).show
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TextColumn("listing-months"), TimeElapsedColumn()) as progress:
+    with Progress(*columns, TextColumn(unit), TimeElapsedColumn()) as progress:
         yield _Bars(progress).show
 
 
@@ -62,7 +62,8 @@ class _Bars:
 
 
 class _Lines:
-    def __init__(self) -> None:
+    def __init__(self, unit: str) -> None:
+        self._unit = unit
         self._said = ""
         self._due = 0.0
 
@@ -70,5 +71,5 @@ class _Lines:
         text = ", ".join(f"{stage.name} {stage.done}/{stage.total}" for stage in stages)
         over = all(stage.ended for stage in stages)
         if text != self._said and (over or time.monotonic() >= self._due):
-            say(f"  listing-months done: {text}")
+            say(f"  {self._unit} done: {text}")
             self._said, self._due = text, time.monotonic() + _SECONDS_BETWEEN_LINES

@@ -8,7 +8,7 @@ long as a partition: each is sorted in memory, and years of them pass without be
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime
 from typing import LiteralString
 
 import pyarrow as pa
@@ -41,9 +41,27 @@ WHERE l.provider = {provider} AND l.listing = {listing}
   AND s.before > {since}::timestamptz AND s.since < {before}::timestamptz
 """
 
-_LIFE: LiteralString = """
-SELECT min(month) AS first, max(month) AS last FROM market.coverage
-WHERE provider = {provider} AND listing = {listing} AND bars + extended > 0
+_LIVES: LiteralString = """
+SELECT provider, listing, min(month) AS first, max(month) AS last FROM market.coverage
+WHERE provider = coalesce({provider}::text, provider)
+  AND listing = coalesce({listing}::text, listing) AND bars + extended > 0
+GROUP BY provider, listing
+"""
+
+# Minutes are never removed, a changed one leaves a revision, and so does a changed session.
+_MARK: LiteralString = """
+SELECT concat_ws(' ', l.session, c.bars, c.extended, r.count, r.latest, s.count, s.latest) AS mark
+FROM market.listings l,
+LATERAL (SELECT sum(bars) AS bars, sum(extended) AS extended FROM market.coverage c
+         WHERE c.provider = l.provider AND c.listing = l.listing
+           AND month >= {first}::date AND month < {after}::date) AS c,
+LATERAL (SELECT count(*), coalesce(max(extract(epoch FROM seen_at)), 0) AS latest
+         FROM market.revisions r WHERE r.provider = l.provider AND r.listing = l.listing
+           AND ts >= {since}::timestamptz AND ts < {before}::timestamptz) AS r,
+LATERAL (SELECT count(*), coalesce(max(extract(epoch FROM seen_at)), 0) AS latest
+         FROM market.session_revisions s WHERE s.session = l.session
+           AND month >= {first}::date AND month < {after}::date) AS s
+WHERE l.provider = {provider} AND l.listing = {listing}
 """
 
 _VIEWS: LiteralString = """
@@ -124,8 +142,22 @@ class MarketReader:
         if timeframe != MINUTE_NAME and timeframe not in (built := self.timeframes()):
             raise UnknownTimeframe(no_timeframe(timeframe, built))
         [(name, key)] = found
-        row = self._read(_LIFE, provider=name, listing=key).to_pylist()[0]
-        return Series(name, key, timeframe, life(row["first"], row["last"], timeframe))
+        first, last = self.lives(name, key).get((name, key), (None, None))
+        return Series(name, key, timeframe, life(first, last, timeframe))
+
+    def lives(
+        self, provider: str | None = None, listing: str | None = None
+    ) -> dict[tuple[str, str], tuple[date, date]]:
+        """Return the months of the first and the last minute with a bar, of each listing."""
+        rows = self._read(_LIVES, provider=provider, listing=listing).to_pylist()
+        return {(row["provider"], row["listing"]): (row["first"], row["last"]) for row in rows}
+
+    def mark(self, series: Series, since: datetime, before: datetime) -> str:
+        """Return what changes whenever the minutes of whole months change, and seldom else."""
+        names = {"provider": series.provider, "listing": series.listing}
+        months = {"first": since.date(), "after": before.date()}
+        found = self._read(_MARK, **names, **months, since=since, before=before)
+        return str(found["mark"][0].as_py())
 
     def known(self, provider: str | None, listing: str | None) -> list[tuple[str, str]]:
         """Return provider and name of the listings of this provider and name (None: any).

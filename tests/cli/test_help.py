@@ -15,6 +15,7 @@ COMMANDS = [
     "status",
     "gaps",
     "bars",
+    "export",
     "plan",
     "backfill",
     "heal",

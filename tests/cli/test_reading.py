@@ -223,3 +223,49 @@ def test_status_tells_how_the_providers_answered(ledger: Home) -> None:
         assert row["p50_ms"] <= row["p95_ms"] <= row["p99_ms"]
         assert (row["refusals"], row["bans"], row["clock_skew_seconds"]) == (0, 0, 0)
     assert "How the providers answered" in ledger.run("status").stdout
+
+
+def test_an_export_writes_tells_and_goes_on(ledger: Home) -> None:
+    chosen = ("--provider", "bitfinex", "--timeframe", "1m")
+    first = ledger.run("export", "files", *chosen)
+    (btc, eth) = ledger.json("export", "files", *chosen)
+
+    assert first.returncode == 0, first.stderr
+    assert "files done: export 2/2" in first.stdout
+    assert (btc["listing"], btc["outcome"], btc["rows"]) == (
+        "BTC-USD",
+        "kept",
+        len(ledger.json("bars", "BTC-USD", "--provider", "bitfinex")),
+    )
+    assert (ledger.path / "files" / eth["path"]).is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("files", "--provider", "nobody"), 2, "listings are at bitfinex, mirror"),
+        (("files", "--listing", "BTCUSD"), 2, "BTC-USD"),
+        (("files", "--timeframe", "7m"), 2, "15m"),
+        (("files", "--since", "yesterday"), 2, "yesterday"),
+        (("nowhere://here",), 1, "nowhere"),
+        (("home/universe.yaml",), 1, "cannot"),
+    ],
+)
+def test_an_export_that_cannot_be_is_told(
+    ledger: Home, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    done = ledger.run("export", *arguments)
+
+    assert done.returncode == code
+    assert words in " ".join(done.stderr.replace("│", "").split())
+    assert "Traceback" not in done.stderr
+
+
+def test_bars_of_a_timeframe_that_is_not_built_are_wrong_usage(ledger: Home) -> None:
+    done = ledger.run("bars", "ETH-USD", "--timeframe", "1M")
+
+    assert done.returncode == 2
+    assert "a month is 1mo" in " ".join(done.stderr.replace("│", "").split())
+    assert ledger.run("bars", "ETH-USD", "--timeframe", "1h", "--csv").stdout.startswith(
+        "ts,before,"
+    )
