@@ -25,6 +25,7 @@ from pipeline.commands.init import init
 from pipeline.commands.migrate import migrate
 from pipeline.commands.output import warn
 from pipeline.commands.plan import plan
+from pipeline.commands.rebuild import rebuild
 from pipeline.commands.selection import selection
 from pipeline.commands.status import status
 from pipeline.commands.up import up
@@ -51,6 +52,7 @@ for _command in (
     plan,
     backfill,
     heal,
+    rebuild,
     selection,
     doctor,
 ):

@@ -144,6 +144,26 @@ def listings(
     return found
 
 
+def listings_named(
+    connection: psycopg.Connection, key: str | None = None, provider: str | None = None
+) -> Sequence[tuple[int, str, str]]:
+    """Return number, provider and key of listings, also of those no longer in the universe.
+
+    Args:
+        connection: An open connection.
+        key: The listing's key; None for any.
+        provider: Its provider; None for any.
+    """
+    return connection.execute(
+        """
+        SELECT id, provider, key FROM ledger.listing
+        WHERE key = coalesce(%s::text, key) AND provider = coalesce(%s::text, provider)
+        ORDER BY provider, key
+        """,
+        [key, provider],
+    ).fetchall()
+
+
 def save_first_trade(
     connection: psycopg.Connection,
     listing: Listing,

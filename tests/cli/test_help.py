@@ -19,6 +19,7 @@ COMMANDS = [
     "plan",
     "backfill",
     "heal",
+    "rebuild",
     "revisions",
     "doctor",
     "universe",

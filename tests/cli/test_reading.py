@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
+from pipeline.timeframes import USUAL
 from tests.cli.conftest import JANUARY, UNKNOWN, Home
 from venue import VenueProcess
 
@@ -269,3 +270,23 @@ def test_bars_of_a_timeframe_that_is_not_built_are_wrong_usage(ledger: Home) -> 
     assert ledger.run("bars", "ETH-USD", "--timeframe", "1h", "--csv").stdout.startswith(
         "ts,before,"
     )
+
+
+def test_bars_are_rebuilt_by_hand_and_what_is_right_stays(ledger: Home) -> None:
+    arguments = ("rebuild", "BTC-USD", "--provider", "bitfinex", "--since", "2024-01-10")
+    assert sum(row["written"] for row in ledger.json(*arguments)) > 0
+    again = ledger.json(*arguments)
+    assert {row["timeframe"] for row in again} == set(USUAL)
+    assert not any(row["written"] or row["removed"] for row in again)
+
+
+def test_a_rebuild_over_minutes_that_are_have_failed_warns(ledger: Home) -> None:
+    done = ledger.run("rebuild", "NOPE-USD")
+    assert done.returncode == 0
+    assert "failed minutes touch this time; bars above them are not complete" in done.stderr
+
+
+def test_a_rebuild_of_an_unknown_listing_is_told(ledger: Home) -> None:
+    done = ledger.run("rebuild", "XRP-USD")
+    assert done.returncode == 1
+    assert "there is no such listing" in done.stderr
