@@ -99,7 +99,7 @@ def _show(rows: list[dict[str, Any]]) -> None:
 
 
 def _check_names(connection: psycopg.Connection, provider: str | None, listing: str | None) -> None:
-    from pipeline.store.queries import listing_ids
+    from pipeline.store.listings import listings_named
 
-    if listing and not listing_ids(connection, listing, provider):
+    if listing and not listings_named(connection, listing, provider):
         raise CommandError(f"no listing here is called {listing} at {provider or 'any provider'}")

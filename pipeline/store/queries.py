@@ -136,18 +136,6 @@ def false_sums(
         return [problem for count in counts for problem in count.problems()]
 
 
-def listing_ids(
-    connection: psycopg.Connection, listing: str, provider: str | None = None
-) -> dict[str, int]:
-    """Return the ledger's number of the listing at each provider that has one of that key."""
-    rows = connection.execute(
-        "SELECT provider, id FROM ledger.listing"
-        " WHERE key = %s AND provider = coalesce(%s::text, provider) ORDER BY provider",
-        [listing, provider],
-    )
-    return {str(name): int(number) for name, number in rows}
-
-
 def sample_bars(
     connection: psycopg.Connection, count: int
 ) -> Sequence[tuple[str, str, datetime, float, float, float, float, float | None]]:
