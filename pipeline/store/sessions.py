@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import psycopg
 from psycopg.rows import class_row
@@ -151,28 +152,27 @@ def sync_sessions(
     """
     today = datetime.now(UTC).date()
     for name, session in sessions.items():
-        row = {
+        row: dict[str, Any] = {
             "name": name,
             "rule": session.rule,
             "calendar": session.calendar,
-            "first": _first_month(session, first),
+            "first": date(first.year - 1, 12, 1),  # bars of a year begin before the first day
             "enough": (today + _ENOUGH_AHEAD).replace(day=1),
             "last": (today + _AHEAD).replace(day=1),
         }
-        known = connection.execute(_KNOWN, row).fetchone()
-        if known is None or not known[0]:
+        if _is_known(connection, row):
+            continue
+        if session.known_from >= row["first"]:
+            row["first"] = first.replace(day=1)
+        if not _is_known(connection, row):
             since, until = connection.execute(_SESSION, row).fetchone() or (first, first)
             _keep(connection, row, open_months(session, since, until))
             _keep_days(connection, name, session_days(session, since, until))
 
 
-def _first_month(session: Session, first: date) -> date:
-    """Return the month from which on a session has to be known.
-
-    Bars of a week or a year begin before the first day that is wanted.
-    """
-    year = date(first.year - 1, 12, 1)
-    return year if session.known_from < year else first.replace(day=1)
+def _is_known(connection: psycopg.Connection, row: Mapping[str, object]) -> bool:
+    known = connection.execute(_KNOWN, row).fetchone()
+    return known is not None and bool(known[0])
 
 
 def follow_sessions(connection: psycopg.Connection) -> int:
