@@ -10,8 +10,8 @@ import pyarrow as pa
 from assets.downloading import PICTURE_SLICES, CellOutcome
 from assets.pictures import picture
 from pipeline.aggregation import TIMEFRAME_SCHEMA
-from pipeline.bars import BAR_SCHEMA
 from pipeline.store.reasons import ReasonedGap
+from pipeline.store.series import MINUTE_SCHEMA
 
 Metadata = dict[str, dg.MetadataValue]
 DefinitionMetadata = Mapping[str, dg.MetadataValue | str | dg.TableSchema]
@@ -50,7 +50,7 @@ _INSTRUMENT = (
 def of_bars(provider: str) -> DefinitionMetadata:
     """Return what is known of the bars before any run."""
     return {
-        "dagster/column_schema": _bars_1m(),
+        "dagster/column_schema": _schema(MINUTE_SCHEMA),
         "dagster/table_name": "market.bars_1m",
         "queries": _sql(_BARS_QUERIES.format(provider=provider)),
     }
@@ -67,21 +67,12 @@ def of_gaps(provider: str) -> DefinitionMetadata:
 def of_higher_bars(provider: str) -> DefinitionMetadata:
     """Return what is known of bars above a minute before any run."""
     return {
-        "dagster/column_schema": dg.TableSchema(
-            columns=[*_columns(TIMEFRAME_SCHEMA), *_INSTRUMENT]
-        ),
+        "dagster/column_schema": _schema(TIMEFRAME_SCHEMA),
         "queries": _sql(_HIGHER_QUERIES.format(provider=provider)),
     }
 
 
-def _bars_1m() -> dg.TableSchema:
-    extended = dg.TableColumn(
-        "extended", "boolean", "whether its minute lies outside of the regular session"
-    )
-    return dg.TableSchema(columns=[*_columns(BAR_SCHEMA), extended, *_INSTRUMENT])
-
-
-def _columns(schema: pa.Schema) -> list[dg.TableColumn]:
+def _schema(bars: pa.Schema) -> dg.TableSchema:
     """Return the columns of a view of bars."""
     names = [
         dg.TableColumn("provider", "text", "the provider"),
@@ -95,9 +86,9 @@ def _columns(schema: pa.Schema) -> list[dg.TableColumn]:
             (field.metadata or {}).get(b"doc", b"").decode(),
             constraints=dg.TableColumnConstraints(nullable=field.name in _OPTIONAL),
         )
-        for field in schema
+        for field in bars
     ]
-    return [*names, *values]
+    return dg.TableSchema(columns=[*names, *values, *_INSTRUMENT])
 
 
 def of_cell(outcome: CellOutcome) -> Metadata:
