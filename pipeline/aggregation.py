@@ -71,6 +71,10 @@ class Spans:
         self._starts, self._lengths = edges[:, 0], edges[:, 1] - edges[:, 0]
         self._passed = np.concatenate([[0], np.cumsum(self._lengths)])
 
+    def hold(self, moments: Moments) -> NDArray[np.bool_]:
+        """Return whether each moment's minute lies in the ranges."""
+        return self.passed(moments + 1) > self.passed(moments)
+
     def passed(self, moments: Moments) -> Moments:
         """Return how many minutes of the ranges lie before each moment."""
         begun = np.searchsorted(self._starts, moments, side="right")
@@ -124,12 +128,17 @@ class Series:
             if "minutes_present" in bars.column_names
             else np.ones(bars.num_rows, dtype=np.int64)
         )
-        ts = bars["ts"].cast(pa.int64()).to_numpy() // _MICROSECONDS
-        return cls(ts=ts, present=present, **values)
+        return cls(ts=moments_of(bars), present=present, **values)
 
     def where(self, chosen: NDArray[np.bool_]) -> Series:
         """Return the chosen rows."""
         return Series(*(getattr(self, name)[chosen] for name in self.__slots__))
+
+
+def moments_of(bars: pa.Table) -> Moments:
+    """Return when bars begin; `ts` is on whole minutes."""
+    moments: Moments = bars["ts"].cast(pa.int64()).to_numpy() // _MICROSECONDS
+    return moments
 
 
 def aggregate(bars: pa.Table, timeframe: Timeframe, market: Market) -> pa.Table:
@@ -146,13 +155,12 @@ def aggregate(bars: pa.Table, timeframe: Timeframe, market: Market) -> pa.Table:
         A table with `TIMEFRAME_SCHEMA` in order of time.
     """
     below = Series.of(bars)
-    if timeframe.is_built_from_days:
+    if (period := timeframe.period) is not None:
         # A day that begins otherwise now is still to be built: its turn comes, and this bar's then.
         below = below.where(np.isin(below.ts, [_minute(day.start) for day in market.days]))
-        starts, ends, dates = _periods(below.ts, market.days, timeframe.length)
+        starts, ends, dates = _periods(below.ts, market.days, period)
     else:
-        is_open = market.open.passed(below.ts + 1) > market.open.passed(below.ts)
-        below = below.where(is_open)
+        below = below.where(market.open.hold(below.ts))
         starts, ends, dates = _parts_of_days(below.ts, market.days, timeframe.length)
     if not len(below.ts):
         return TIMEFRAME_SCHEMA.empty_table()
@@ -164,8 +172,7 @@ def _parts_of_days(
     ts: Moments, days: Sequence[SessionDay], length: int | Period
 ) -> tuple[Moments, Moments, Moments]:
     """Return start, end and date of the bar that each minute lies in."""
-    opens = np.array([_minute(day.start) for day in days], dtype=np.int64)
-    closes = np.array([_minute(day.end) for day in days], dtype=np.int64)
+    opens, closes = _bounds(days)
     dates = np.array([_date(day.day) for day in days], dtype=np.int64)
     which = np.searchsorted(opens, ts, side="right") - 1
     starts, ends = opens[which], closes[which]
@@ -176,20 +183,24 @@ def _parts_of_days(
 
 
 def _periods(
-    ts: Moments, days: Sequence[SessionDay], period: int | Period
+    ts: Moments, days: Sequence[SessionDay], period: Period
 ) -> tuple[Moments, Moments, Moments]:
     """Return start, end and first date of the period that each day lies in.
 
     A period begins with its first day of trading, whether that has bars or not.
     """
-    assert isinstance(period, Period)  # noqa: S101 - says so to the type checker
-    opens = np.array([_minute(day.start) for day in days], dtype=np.int64)
-    closes = np.array([_minute(day.end) for day in days], dtype=np.int64)
+    opens, closes = _bounds(days)
     labels = np.array([_date(period.first_day(day.day)) for day in days], dtype=np.int64)
     mine = labels[np.searchsorted(opens, ts)]
     starts = opens[np.searchsorted(labels, mine, side="left")]
     ends = closes[np.searchsorted(labels, mine, side="right") - 1]
     return starts, ends, mine
+
+
+def _bounds(days: Sequence[SessionDay]) -> tuple[Moments, Moments]:
+    opens = np.array([_minute(day.start) for day in days], dtype=np.int64)
+    closes = np.array([_minute(day.end) for day in days], dtype=np.int64)
+    return opens, closes
 
 
 def _table(

@@ -13,9 +13,8 @@ from functools import partial
 
 import psycopg
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from pipeline.aggregation import TIMEFRAME_SCHEMA, aggregate
+from pipeline.aggregation import TIMEFRAME_SCHEMA, Market, aggregate
 from pipeline.bars import empty_bars
 from pipeline.calendars import SessionDay
 from pipeline.intervals import Interval, merged
@@ -24,7 +23,7 @@ from pipeline.store.arrow import ArrowReader
 from pipeline.store.database import Database
 from pipeline.store.session import LedgerSession
 from pipeline.store.timeframes import Written
-from pipeline.timeframes import DAY, Period, Timeframe, in_order
+from pipeline.timeframes import DAY, Period, Timeframe
 
 
 @dataclass(slots=True)
@@ -33,12 +32,10 @@ class Built:
 
     Attributes:
         rows: Rows written and removed, by timeframe.
-        incomplete: Bars that were built without all their answers, by timeframe.
         months: Months in which days or shorter bars were built anew, first days.
     """
 
     rows: dict[str, Written] = field(default_factory=dict)
-    incomplete: dict[str, int] = field(default_factory=dict)
     months: set[date] = field(default_factory=set)
 
 
@@ -61,7 +58,7 @@ def build(
     work = session.run(lambda c: store.stale_listings(c, listing_ids))
     if not work:
         return {}
-    wanted = in_order(session.run(store.timeframes))
+    wanted = session.run(store.timeframes)
     done: dict[int, Built] = {}
     with ArrowReader(database) as reader:
         for listing_id in work:
@@ -88,15 +85,13 @@ def _build_month(
         month = _Month(connection, reader, listing, stale)
         found = [*month.of_days(wanted), *month.of_periods(wanted)]
     built.months |= {first for piece in stale for first in piece.first_days()}
-    for timeframe, bars, written in found:
+    for timeframe, written in found:
         name = timeframe.name
         built.rows[name] = built.rows.get(name, Written()) + written
-        lacking = bars.num_rows - (pc.sum(bars["complete"]).as_py() or 0)
-        built.incomplete[name] = built.incomplete.get(name, 0) + lacking
     return True
 
 
-_Found = tuple[Timeframe, pa.Table, Written]
+_Found = tuple[Timeframe, Written]
 
 
 class _Month:
@@ -121,40 +116,42 @@ class _Month:
         during = list(merged(sorted([*whole, *self._stale])))
         minutes = [self._reader.read(store.minutes_query(self._listing, piece)) for piece in whole]
         bars = pa.concat_tables(minutes) if minutes else empty_bars()
+        market = self._market(self._days)
         for timeframe in wanted:
-            if not timeframe.is_built_from_days:
-                yield self._write(timeframe, bars, self._days, during)
+            if timeframe.period is None:
+                yield self._write(timeframe, bars, market, during)
 
     def of_periods(self, wanted: Sequence[Timeframe]) -> Iterator[_Found]:
         """Build bars of weeks and longer from bars of a day, after these."""
         for timeframe in wanted:
-            period = timeframe.length
-            if isinstance(period, Period) and timeframe.is_built_from_days:
-                yield self._of_period(timeframe, period)
+            if timeframe.period is not None:
+                yield self._of_period(timeframe, timeframe.period)
 
     def _of_period(self, timeframe: Timeframe, period: Period) -> _Found:
         """Build the bars of all periods in which something has changed, or no longer is."""
         stored = store.bars_touching(self._connection, self._listing, timeframe, self._stale)
         dates = [*(day.day for day in self._days), *(day for day, _ in stored)]
         if not dates:
-            return self._write(timeframe, empty_bars(), [], self._stale)
+            return self._write(timeframe, empty_bars(), None, self._stale)
         first, before = period.first_day(min(dates)), period.next_first_day(max(dates))
         days = store.days_between(self._connection, self._listing, first, before)
         whole = [Interval(days[0].start, days[-1].end)] if days else []
         bars = [store.stored_bars(self._connection, self._listing, DAY, one) for one in whole]
         during = list(merged(sorted([*whole, *(one for _, one in stored)])))
-        return self._write(timeframe, bars[0] if bars else empty_bars(), days, during)
+        below = bars[0] if bars else empty_bars()
+        return self._write(timeframe, below, self._market(days), during)
+
+    def _market(self, days: Sequence[SessionDay]) -> Market | None:
+        return store.market_of(self._connection, self._listing, days) if days else None
 
     def _write(
         self,
         timeframe: Timeframe,
         below: pa.Table,
-        days: Sequence[SessionDay],
+        market: Market | None,
         during: Sequence[Interval],
     ) -> _Found:
         bars = TIMEFRAME_SCHEMA.empty_table()
-        if days:
-            market = store.market_of(self._connection, self._listing, days)
+        if market is not None:
             bars = aggregate(below, timeframe, market)
-        written = store.write_bars(self._connection, self._listing, timeframe, bars, during)
-        return timeframe, bars, written
+        return timeframe, store.write_bars(self._connection, self._listing, timeframe, bars, during)

@@ -72,9 +72,11 @@ class Timeframe:
         raise ValueError(f"is {name!r}, which is no timeframe; {_hint(name)}")
 
     @property
-    def is_built_from_days(self) -> bool:
-        """Whether its bars are made of bars of a day."""
-        return isinstance(self.length, Period) and self.length is not Period.DAY
+    def period(self) -> Period | None:
+        """The period whose days its bars are made of; None: they are made of minutes."""
+        if isinstance(self.length, int) or self.length is Period.DAY:
+            return None
+        return self.length
 
     def __str__(self) -> str:
         return self.name
@@ -94,7 +96,7 @@ def in_order(names: Iterable[str]) -> Sequence[Timeframe]:
         ValueError: A name is none, or weeks, months or years are wanted without days.
     """
     found = {Timeframe.named(name) for name in names}
-    longer = sorted(one.name for one in found if one.is_built_from_days)
+    longer = sorted(one.name for one in found if one.period)
     if longer and DAY not in found:
         raise ValueError(f"has {longer[0]}, which is built from 1d, and not 1d; add it")
     return sorted(found, key=_length)

@@ -18,7 +18,8 @@ import psycopg
 from pipeline.store.database import Database
 from pipeline.store.migrate import migrate
 from pipeline.store.server import EmbeddedServer
-from pipeline.timeframes import MINUTE_NAME, in_order
+from pipeline.store.timeframes import timeframes
+from pipeline.timeframes import MINUTE_NAME
 
 _HEAD = """\
 # Data dictionary
@@ -61,8 +62,7 @@ def data_dictionary(connection: psycopg.Connection) -> str:
         _View(name, meaning, tuple((field, kind, said) for field, kind, said in columns))
         for name, meaning, columns in connection.execute(_VIEWS)
     ]
-    built = in_order(name for (name,) in connection.execute("SELECT name FROM ledger.timeframe"))
-    order = [f"bars_{name}" for name in (MINUTE_NAME, *built)]
+    order = [f"bars_{name}" for name in (MINUTE_NAME, *timeframes(connection))]
     views.sort(key=lambda view: order.index(view.name) if view.name in order else len(order))
     # Bars above a minute have the same columns in all timeframes, and are told of together.
     alike = [list(group) for _, group in groupby(views, key=lambda view: view.columns)]

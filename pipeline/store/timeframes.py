@@ -160,7 +160,7 @@ def minutes_query(listing_id: int, during: Interval) -> sql.Composed:
     return sql.SQL(
         "SELECT {} FROM ledger.bars_1m WHERE listing_id = {} AND ts >= {} AND ts < {} ORDER BY ts"
     ).format(
-        sql.SQL(", ").join(map(sql.Identifier, BAR_SCHEMA.names)),
+        _list(BAR_SCHEMA.names),
         sql.Literal(listing_id),
         sql.Literal(during.start),
         sql.Literal(during.end),
@@ -171,10 +171,9 @@ def stored_bars(
     connection: psycopg.Connection, listing_id: int, timeframe: Timeframe, during: Interval
 ) -> pa.Table:
     """Return a listing's bars that begin during a time, with `TIMEFRAME_SCHEMA`, in its order."""
-    names = sql.SQL(", ").join(map(sql.Identifier, TIMEFRAME_SCHEMA.names))
     query = sql.SQL(
         "SELECT {} FROM {} WHERE listing_id = %s AND ts >= %s AND ts < %s ORDER BY ts"
-    ).format(names, _table(timeframe))
+    ).format(_list(TIMEFRAME_SCHEMA.names), _table(timeframe))
     rows = connection.execute(query, [listing_id, during.start, during.end]).fetchall()
     columns = zip(*rows, strict=True) if rows else ([] for _ in TIMEFRAME_SCHEMA)
     return pa.table(
@@ -277,12 +276,12 @@ def sync_timeframes(connection: psycopg.Connection, wanted: Collection[Timeframe
     Raises:
         TimeframeInUse: One that is no longer wanted is being read; the transaction has failed.
     """
-    known = {name for (name,) in connection.execute("SELECT name FROM ledger.timeframe")}
-    names = {timeframe.name for timeframe in wanted}
-    for name in sorted(known - names):
-        _drop(connection, name)
+    known = timeframes(connection)
+    for timeframe in known:
+        if timeframe not in wanted:
+            _drop(connection, timeframe.name)
     for timeframe in wanted:
-        if timeframe.name not in known:
+        if timeframe not in known:
             partitioned = isinstance(timeframe.length, int)
             connection.execute("SELECT ledger.add_timeframe(%s, %s)", [timeframe.name, partitioned])
 
@@ -298,15 +297,15 @@ def _drop(connection: psycopg.Connection, name: str) -> None:
         ) from None
 
 
-def timeframes(connection: psycopg.Connection) -> list[str]:
-    """Return the names of the timeframes that are built."""
-    return [name for (name,) in connection.execute("SELECT name FROM ledger.timeframe")]
+def timeframes(connection: psycopg.Connection) -> Sequence[Timeframe]:
+    """Return the timeframes that are built, the shortest first."""
+    return in_order(name for (name,) in connection.execute("SELECT name FROM ledger.timeframe"))
 
 
 def bar_counts(connection: psycopg.Connection, listing_id: int, during: Interval) -> list[BarCount]:
     """Count a listing's bars that begin during a time, the shortest timeframe first."""
     counts = []
-    for timeframe in in_order(timeframes(connection)):
+    for timeframe in timeframes(connection):
         query = sql.SQL(
             "SELECT count(*), count(*) FILTER (WHERE NOT complete) FROM {}"
             " WHERE listing_id = %s AND ts >= %s AND ts < %s"

@@ -14,7 +14,7 @@ from typing import LiteralString
 import pyarrow as pa
 from psycopg import sql
 
-from pipeline.aggregation import Spans
+from pipeline.aggregation import Spans, moments_of
 from pipeline.intervals import MINUTE, Interval
 from pipeline.store.arrow import ArrowReader
 from pipeline.store.series import (
@@ -97,8 +97,6 @@ _BARS: LiteralString = """
 SELECT {columns} FROM {view}
 WHERE provider = {provider} AND listing = {listing} AND ts >= {since} AND ts < {before}
 """
-
-_MICROSECONDS = 60_000_000
 
 
 class MarketReader:
@@ -253,8 +251,7 @@ class MarketReader:
         names = {"provider": series.provider, "listing": series.listing}
         rows = self._read(_SESSION, **names, since=first, before=last + MINUTE).to_pylist()
         open_ = Spans(Interval(row["since"], row["before"]) for row in rows)
-        ts = bars["ts"].cast(pa.int64()).to_numpy() // _MICROSECONDS
-        extended = open_.passed(ts + 1) == open_.passed(ts)
+        extended = ~open_.hold(moments_of(bars))
         return bars.append_column("extended", pa.array(extended)).cast(series.schema)
 
     def _read(self, query: LiteralString, **values: object) -> pa.Table:

@@ -83,7 +83,7 @@ def built(
     market = Market(days, Spans(open_), Spans(expected), Spans(both))
     below = table(minutes)
     timeframe = Timeframe.named(name)
-    if timeframe.is_built_from_days:
+    if timeframe.period is not None:
         below = aggregate(below, DAY, market)
     return to_bars(aggregate(below, timeframe, market))
 
