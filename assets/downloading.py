@@ -12,16 +12,18 @@ from functools import partial
 from itertools import groupby
 from typing import TypedDict
 
-from pipeline.building import build
+from pipeline.building import Built, build
 from pipeline.download import Downloader
 from pipeline.intervals import Interval
 from pipeline.listing import Listing
 from pipeline.questions import batched
 from pipeline.reports import MonthReport
 from pipeline.store.cells import (
+    Candle,
     Cell,
     CellState,
     Slice,
+    candles,
     known_listings,
     slices,
     states,
@@ -31,6 +33,7 @@ from pipeline.store.losses import threats
 from pipeline.store.reasons import ReasonedGap, SilenceCount, gaps_of_cells, silence_counts
 from pipeline.store.session import LedgerSession
 from pipeline.store.timeframes import BarCount, bar_counts, mark_stale
+from pipeline.timeframes import DAY
 
 
 class _Place(TypedDict):
@@ -56,8 +59,9 @@ class CellOutcome:
         state: What the ledger says of it after the run.
         judged: Whether its silences were judged in this run, for something had changed.
         silences: How many minutes it has without a bar, and why; None without coverage.
-        gaps: Its gaps that need action or explanation, if it was judged.
+        gaps: Its gaps that need action or explanation, if it was judged or bars were built.
         bars: Its bars above a minute, if any were built in this run.
+        candles: Its daily bars to draw, if any were built in this run and days are built at all.
         shape: Slices of the month to draw; none when nothing was stored in this run.
     """
 
@@ -70,6 +74,7 @@ class CellOutcome:
     silences: SilenceCount | None = None
     gaps: tuple[ReasonedGap, ...] = ()
     bars: tuple[BarCount, ...] = ()
+    candles: tuple[Candle, ...] = ()
     shape: tuple[Slice, ...] = ()
 
     @property
@@ -134,7 +139,7 @@ def download_cells(
             tell(outcome)
             outcomes.append(outcome)
         look(session, provider, outcomes, downloader.judge(known.values()))
-        build_bars(database, session, outcomes, known, rebuild=rebuild)
+        build_bars(database, session, provider, outcomes, known, rebuild=rebuild)
     return outcomes
 
 
@@ -162,13 +167,14 @@ def judge_cells(
         known = session.run(lambda c: known_listings(c, provider, {cell.listing for cell in cells}))
         outcomes = [CellOutcome(cell) for cell in sorted(set(cells))]
         look(session, provider, outcomes, downloader.judge(known.values()))
-        build_bars(database, session, outcomes, known, rebuild=rebuild)
+        build_bars(database, session, provider, outcomes, known, rebuild=rebuild)
     return outcomes
 
 
 def build_bars(
     database: Database,
     session: LedgerSession,
+    provider: str,
     outcomes: Collection[CellOutcome],
     known: Mapping[str, Listing],
     *,
@@ -179,6 +185,7 @@ def build_bars(
     Args:
         database: The ledger's database.
         session: A session with it.
+        provider: The provider's name in the universe.
         outcomes: What to complete.
         known: The listings, by key.
         rebuild: Build all bars of the cells anew.
@@ -187,10 +194,21 @@ def build_bars(
     for outcome in of_known if rebuild else ():
         session.run(partial(mark_stale, **_place(outcome, known)))
     built = build(database, session, [listing.id for listing in known.values()])
-    for outcome in of_known:
-        of_listing = built.get(known[outcome.cell.listing].id)
-        if of_listing is not None and outcome.cell.month in of_listing.months:
-            outcome.bars = tuple(session.run(partial(bar_counts, **_place(outcome, known))))
+    new = [outcome for outcome in of_known if _is_built(outcome, known, built)]
+    for outcome in new:
+        place = _place(outcome, known)
+        outcome.bars = tuple(session.run(partial(bar_counts, **place)))
+        if DAY.name in {one.timeframe for one in outcome.bars}:
+            of_days = partial(candles, listing_id=place["listing_id"], month=outcome.cell.month)
+            outcome.candles = tuple(session.run(of_days))
+    _note_gaps(session, provider, [outcome for outcome in new if not outcome.judged])
+
+
+def _is_built(
+    outcome: CellOutcome, known: Mapping[str, Listing], built: Mapping[int, Built]
+) -> bool:
+    of_listing = built.get(known[outcome.cell.listing].id)
+    return of_listing is not None and outcome.cell.month in of_listing.months
 
 
 def _place(outcome: CellOutcome, known: Mapping[str, Listing]) -> _Place:
@@ -219,10 +237,14 @@ def look(
         outcome.state = found[outcome.cell]
         outcome.silences = silences.get(outcome.cell)
         outcome.judged = outcome.cell in judged
-    new = [outcome.cell for outcome in outcomes if outcome.judged]
-    gaps = session.run(lambda c: gaps_of_cells(c, provider, new)) if new else {}
+    _note_gaps(session, provider, [outcome for outcome in outcomes if outcome.judged])
+
+
+def _note_gaps(session: LedgerSession, provider: str, outcomes: Collection[CellOutcome]) -> None:
+    cells = [outcome.cell for outcome in outcomes]
+    gaps = session.run(lambda c: gaps_of_cells(c, provider, cells)) if cells else {}
     for outcome in outcomes:
-        outcome.gaps = tuple(gaps.get(outcome.cell, ()))
+        outcome.gaps = tuple(gaps[outcome.cell])
 
 
 def _download(

@@ -105,7 +105,7 @@ def _finish(
     with LedgerSession(database) as session:
         look(session, provider, outcomes, healing.judged)
         known = {report.listing.key: report.listing for report in healing.reports}
-        build_bars(database, session, outcomes, known)
+        build_bars(database, session, provider, outcomes, known)
     for outcome in outcomes:
         warn_of_incomplete(context, outcome)
     shown = {

@@ -7,11 +7,11 @@ kilobytes of Dagster's event log.
 
 from __future__ import annotations
 
-import base64
 from collections import defaultdict
 from itertools import groupby
 from xml.sax.saxutils import escape
 
+from assets.pictures import image
 from pipeline.heat_map import COMPLETE, FAILED, LEGEND, NOTHING, UNAVAILABLE, HeatMap
 from pipeline.store.database import Database
 from pipeline.store.session import LedgerSession
@@ -20,7 +20,7 @@ LISTINGS, COLUMNS = 60, 120
 """The most listings and columns of a picture."""
 _CELL, _LINE, _MARGIN, _HEADER, _FOOTER = 6, 12, 130, 16, 34
 _NAME, _YEAR, _LEGEND = 20, 24, 600  # characters; widths
-_TEXT, _ANSWERED = "#767676", "#2468d8"
+_ANSWERED = "#2468d8"
 _COLOURS = {
     COMPLETE: (_ANSWERED, 1.0),
     FAILED: ("#d9480f", 1.0),
@@ -49,9 +49,11 @@ def heat_map(whole: HeatMap) -> str:
         raise ValueError(f"{len(whole.lines)} listings are too many to draw; take {LISTINGS}")
     if not whole.columns:
         return ""
-    title = _title(whole)
-    svg = base64.b64encode(_svg(whole.fitted(COLUMNS), title).encode()).decode()
-    return f"![{title}](data:image/svg+xml;base64,{svg})"
+    shown = whole.fitted(COLUMNS)
+    width = _MARGIN + max(len(shown.columns) * _CELL + _YEAR, _LEGEND)
+    bottom = _HEADER + len(shown.lines) * _LINE
+    parts = [*_years(shown), *_names(shown), *_cells(shown), *_legend(shown, bottom)]
+    return image(_title(whole), width, bottom + _FOOTER, parts)
 
 
 def _title(whole: HeatMap) -> str:
@@ -66,17 +68,6 @@ def _title(whole: HeatMap) -> str:
 
 def _listings(number: int) -> str:
     return "1 listing" if number == 1 else f"{number} listings"
-
-
-def _svg(shown: HeatMap, title: str) -> str:
-    width = _MARGIN + max(len(shown.columns) * _CELL + _YEAR, _LEGEND)
-    bottom = _HEADER + len(shown.lines) * _LINE
-    parts = [*_years(shown), *_names(shown), *_cells(shown), *_legend(shown, bottom)]
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{bottom + _FOOTER}" '
-        f'role="img" font-family="sans-serif" font-size="10" fill="{_TEXT}">'
-        f"<title>{escape(title)}</title>{''.join(parts)}</svg>"
-    )
 
 
 def _years(shown: HeatMap) -> list[str]:

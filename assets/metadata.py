@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import dagster as dg
 import pyarrow as pa
 
+from assets.candles import candle_picture
 from assets.downloading import PICTURE_SLICES, CellOutcome
 from assets.pictures import picture
 from pipeline.aggregation import TIMEFRAME_SCHEMA
@@ -142,6 +143,8 @@ def of_cell_bars(outcome: CellOutcome) -> Metadata:
     lines = [f"| {one.timeframe} | {one.bars:,} | {one.incomplete:,} |" for one in outcome.bars]
     head = ["| timeframe | bars | not complete |", "|---|--:|--:|"]
     found["bars"] = dg.MetadataValue.md("\n".join([*head, *lines]))
+    if shown := candle_picture(outcome.cell.month, outcome.candles, outcome.gaps):
+        found["picture"] = dg.MetadataValue.md(shown)
     return found
 
 

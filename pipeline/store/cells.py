@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 import psycopg
 from psycopg.rows import class_row
@@ -16,6 +16,8 @@ from pipeline.intervals import Interval
 from pipeline.listing import Listing
 from pipeline.store import listings
 from pipeline.store.coverage import CoverageRow, coverage
+
+_WEEK = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -60,6 +62,27 @@ class Slice:
     number: int
     low: float
     high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Candle:
+    """The bar of one day of trading, without its volume.
+
+    Attributes:
+        day: Its date, as the market has it.
+        open: First price.
+        high: Highest price.
+        low: Lowest price.
+        close: Last price.
+        complete: Whether the provider has answered for all its minutes.
+    """
+
+    day: date
+    open: float
+    high: float
+    low: float
+    close: float
+    complete: bool
 
 
 def known_listings(
@@ -164,5 +187,22 @@ def slices(
             GROUP BY 1 ORDER BY 1
             """,
             {"listing": listing_id, "since": whole.start, "before": whole.end, "number": number},
+        )
+        return cursor.fetchall()
+
+
+def candles(connection: psycopg.Connection, listing_id: int, month: date) -> list[Candle]:
+    """Return the stored bars of a month's days of trading, in order; `1d` is to be built."""
+    whole = Interval.month(month)
+    with connection.cursor(row_factory=class_row(Candle)) as cursor:
+        cursor.execute(
+            """
+            SELECT session_date AS day, open, high, low, close, complete FROM ledger.bars_1d
+            WHERE listing_id = %s AND ts >= %s AND ts < %s AND session_date >= %s
+              AND session_date < %s
+            ORDER BY ts
+            """,
+            # The first day of trading may begin in the month before.
+            [listing_id, whole.start - _WEEK, whole.end, whole.start.date(), whole.end.date()],
         )
         return cursor.fetchall()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import re
 from datetime import date
 
+from assets.candles import ASKED_AGAIN
 from pipeline.store.cells import Cell
 from pipeline.timeframes import USUAL
 from tests.dagster.conftest import BARS, HIGHER, Location
+from tests.unit.test_candles import UP, bands, shapes
 from venue import VenueProcess
 
 BTC = [Cell("BTC-USD", date(2024, month, 1)) for month in (1, 2, 3)]
@@ -52,6 +56,40 @@ def test_a_month_that_failed_keeps_no_other_from_being_built_and_marks_its_own(
     venue.clear_faults()
     assert location.run(BTC[1]).success
     assert location.stored("SELECT count(*) FROM market.bars_1mo WHERE NOT complete") == 0
+
+
+def test_a_month_shows_its_days_as_candles(location: Location) -> None:
+    location.run(BTC[1])
+    shown = location.metadata(BTC[1], HIGHER)["picture"]
+    last = location.stored("SELECT close FROM market.bars_1d ORDER BY ts DESC LIMIT 1")
+    assert re.match(rf"!\[February 2024: {last:,.0f} \([-+][0-9.]+ %\)\]", shown)
+    rising = location.stored("SELECT count(*) FROM market.bars_1d WHERE close >= open")
+    drawn = shapes(shown)
+    assert sorted(drawn) == list(range(1, 30))
+    assert sum(shape.colour == UP for shape in drawn.values()) == rising
+    assert {shape.opacity for shape in drawn.values()} == {1}
+    assert bands(shown) == {}
+    assert len(shown) < 4096
+
+
+def test_what_failed_is_shaded_also_when_the_bars_are_built_alone(
+    location: Location, venue: VenueProcess
+) -> None:
+    location.run(BTC[0])  # which finds the first trade
+    venue.post_fault("server_error", exchange="bitfinex", **FEBRUARY_10)
+    assert not location.run(BTC[1]).success
+    assert location.run(BTC[1], assets=[HIGHER], rebuild=True).success
+    shown = location.metadata(BTC[1], HIGHER)["picture"]
+    column = "SELECT extract(epoch FROM {} - '2024-02-01 UTC')::float / 8640 FROM market.gaps"
+    failed = f"{column} WHERE state = 'failed'"
+    first, last = (location.stored(failed.format(bound)) for bound in ("min(since)", "max(before)"))
+    assert first <= 90 < last  # the page of February 10th
+    assert bands(shown) == {ASKED_AGAIN: [(math.floor(first), math.ceil(last))]}
+    pale = [day for day, shape in shapes(shown).items() if shape.opacity < 1]
+    incomplete = "SELECT array_agg(extract(day FROM session_date)::integer ORDER BY ts)"
+    incomplete += " FROM market.bars_1d WHERE NOT complete AND ts >= '2024-02-01'"
+    assert len(pale) == 2
+    assert pale == location.stored(incomplete)
 
 
 def test_alone_they_are_built_without_asking_the_provider(
