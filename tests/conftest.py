@@ -89,6 +89,15 @@ def shared_database(server: EmbeddedServer, migrated_template: str) -> Iterator[
 
 
 @pytest.fixture(scope="module")
+def stocked(shared_database: Database) -> Database:
+    """A ledger with all that the docs ask for; the tests of a module share and only read it."""
+    from tests.stocked import stock
+
+    stock(shared_database)
+    return shared_database
+
+
+@pytest.fixture(scope="module")
 def own_server() -> Iterator[EmbeddedServer]:
     """A server that no other test uses, with a migrated ledger."""
     folder = Path(tempfile.mkdtemp(prefix="ml-"))
