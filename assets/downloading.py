@@ -12,8 +12,9 @@ from functools import partial
 from itertools import groupby
 from typing import TypedDict
 
-from pipeline.building import Built, build
+from pipeline.building import Built
 from pipeline.download import Downloader
+from pipeline.following import Followed, follow
 from pipeline.intervals import Interval
 from pipeline.listing import Listing
 from pipeline.questions import batched
@@ -101,7 +102,6 @@ def download_cells(
     *,
     only_due: bool = False,
     again: bool = False,
-    rebuild: bool = False,
     tell: Callable[[CellOutcome], None] = lambda _: None,
 ) -> list[CellOutcome]:
     """Download cells of one provider, whatever becomes of the others.
@@ -113,7 +113,6 @@ def download_cells(
         cells: Any cells, in any order.
         only_due: Leave failed ranges alone until their next attempt is due.
         again: Ask for all minutes again, also settled ones, and compare.
-        rebuild: Build all their bars anew, and not only those above minutes that have changed.
         tell: Called as each cell is done; its `state` is not known yet.
 
     Returns:
@@ -139,7 +138,6 @@ def download_cells(
             tell(outcome)
             outcomes.append(outcome)
         look(session, provider, outcomes, downloader.judge(known.values()))
-        build_bars(database, session, provider, outcomes, known, rebuild=rebuild)
     return outcomes
 
 
@@ -148,17 +146,14 @@ def judge_cells(
     downloader: Downloader,
     provider: str,
     cells: Collection[Cell],
-    *,
-    rebuild: bool = False,
 ) -> list[CellOutcome]:
-    """Judge the silences of cells, and build their bars, without asking the provider for anything.
+    """Judge the silences of cells without asking the provider for anything.
 
     Args:
         database: The ledger's database.
         downloader: A downloader for the provider.
         provider: The provider's name in the universe.
         cells: Any cells, in any order.
-        rebuild: Build all their bars anew, and not only those above minutes that have changed.
 
     Raises:
         psycopg.OperationalError, DatabaseError: The database stayed away too long.
@@ -167,41 +162,43 @@ def judge_cells(
         known = session.run(lambda c: known_listings(c, provider, {cell.listing for cell in cells}))
         outcomes = [CellOutcome(cell) for cell in sorted(set(cells))]
         look(session, provider, outcomes, downloader.judge(known.values()))
-        build_bars(database, session, provider, outcomes, known, rebuild=rebuild)
     return outcomes
 
 
-def build_bars(
+def follow_minutes(
     database: Database,
-    session: LedgerSession,
     provider: str,
     outcomes: Collection[CellOutcome],
-    known: Mapping[str, Listing],
     *,
     rebuild: bool = False,
-) -> None:
-    """Build the bars of listings wherever minutes have changed, and note what became of cells.
+) -> Followed:
+    """Bring what follows from the minutes of cells' listings in step, and note what became of them.
 
     Args:
         database: The ledger's database.
-        session: A session with it.
         provider: The provider's name in the universe.
         outcomes: What to complete.
-        known: The listings, by key.
-        rebuild: Build all bars of the cells anew.
+        rebuild: Build all bars of the cells anew, and not only those above changed minutes.
+
+    Raises:
+        psycopg.OperationalError, DatabaseError: The database stayed away too long.
     """
-    of_known = [outcome for outcome in outcomes if outcome.cell.listing in known]
-    for outcome in of_known if rebuild else ():
-        session.run(partial(mark_stale, **_place(outcome, known)))
-    built = build(database, session, [listing.id for listing in known.values()])
-    new = [outcome for outcome in of_known if _is_built(outcome, known, built)]
-    for outcome in new:
-        place = _place(outcome, known)
-        outcome.bars = tuple(session.run(partial(bar_counts, **place)))
-        if DAY.name in {one.timeframe for one in outcome.bars}:
-            of_days = partial(candles, listing_id=place["listing_id"], month=outcome.cell.month)
-            outcome.candles = tuple(session.run(of_days))
-    _note_gaps(session, provider, [outcome for outcome in new if not outcome.judged])
+    keys = {outcome.cell.listing for outcome in outcomes}
+    with LedgerSession(database) as session:
+        known = session.run(lambda c: known_listings(c, provider, keys))
+        of_known = [outcome for outcome in outcomes if outcome.cell.listing in known]
+        for outcome in of_known if rebuild else ():
+            session.run(partial(mark_stale, **_place(outcome, known)))
+        followed = follow(database, session, [listing.id for listing in known.values()])
+        new = [outcome for outcome in of_known if _is_built(outcome, known, followed.built)]
+        for outcome in new:
+            place = _place(outcome, known)
+            outcome.bars = tuple(session.run(partial(bar_counts, **place)))
+            if DAY.name in {one.timeframe for one in outcome.bars}:
+                of_days = partial(candles, listing_id=place["listing_id"], month=outcome.cell.month)
+                outcome.candles = tuple(session.run(of_days))
+        _note_gaps(session, provider, [outcome for outcome in new if not outcome.judged])
+    return followed
 
 
 def _is_built(

@@ -12,7 +12,8 @@ import dagster as dg
 from pydantic import Field
 
 from assets import metadata
-from assets.downloading import CellOutcome, build_bars, look, outcome_of
+from assets.consolidated import log_consolidated
+from assets.downloading import CellOutcome, follow_minutes, look, outcome_of
 from assets.minutes import failure, materialization, tell, warn_of_incomplete
 from pipeline.download import Downloader
 from pipeline.heal import Healing, default_budget, find_tasks, heal
@@ -104,8 +105,8 @@ def _finish(
     outcomes = [_outcome(healing, number) for number in range(len(healing.reports))]
     with LedgerSession(database) as session:
         look(session, provider, outcomes, healing.judged)
-        known = {report.listing.key: report.listing for report in healing.reports}
-        build_bars(database, session, provider, outcomes, known)
+    followed = follow_minutes(database, provider, outcomes)
+    log_consolidated(context, database, followed.instruments, followed.consolidated)
     for outcome in outcomes:
         warn_of_incomplete(context, outcome)
     shown = {

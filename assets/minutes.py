@@ -17,7 +17,8 @@ from pydantic import Field
 
 from assets import heat_map, metadata
 from assets.checks import logged, minutes_add_up, minutes_add_up_spec
-from assets.downloading import CellOutcome, download_cells, judge_cells
+from assets.consolidated import log_consolidated
+from assets.downloading import CellOutcome, download_cells, follow_minutes, judge_cells
 from pipeline.plan import CELLS_PER_RUN
 from pipeline.providers.errors import ProviderError
 from pipeline.store.database import Database
@@ -27,7 +28,7 @@ from pipeline.store.session import LedgerSession
 from pipeline.universe import Universe
 from resources.downloads import DownloadsResource
 from resources.ledger import LedgerResource
-from resources.partitions import cell_partitions, to_cell, to_key
+from resources.partitions import cell_partitions, dimension_tags, to_cell, to_key
 
 _SHOWN = 20
 _BARS = (
@@ -105,16 +106,15 @@ def minutes(provider: str, universe: Universe) -> dg.AssetsDefinition:
                         cells,
                         only_due=config.only_due,
                         again=config.again,
-                        rebuild=config.rebuild,
                         tell=lambda outcome: tell(context, outcome),
                     )
                 else:
-                    outcomes = judge_cells(
-                        database, downloader, provider, cells, rebuild=config.rebuild
-                    )
+                    outcomes = judge_cells(database, downloader, provider, cells)
                 during = downloader.endangered
         except ProviderError as error:
             raise dg.Failure(str(error), allow_retries=error.retryable) from error
+        followed = follow_minutes(database, provider, outcomes, rebuild=config.rebuild)
+        log_consolidated(context, database, followed.instruments, followed.consolidated)
         for outcome in outcomes:
             warn_of_incomplete(context, outcome)
         shown = {
@@ -228,8 +228,7 @@ def materialization(
         key,
         partition=partition,
         metadata=shown,
-        # Dagster adds these itself to what an asset returns.
-        tags={f"dagster/partition/{name}": k for name, k in partition.keys_by_dimension.items()},
+        tags=dimension_tags(partition),
     )
 
 

@@ -135,9 +135,9 @@ class Series:
         return Series(*(getattr(self, name)[chosen] for name in self.__slots__))
 
 
-def moments_of(bars: pa.Table) -> Moments:
-    """Return when bars begin; `ts` is on whole minutes."""
-    moments: Moments = bars["ts"].cast(pa.int64()).to_numpy() // _MICROSECONDS
+def moments_of(bars: pa.Table, column: str = "ts") -> Moments:
+    """Return when bars begin, or what another column of whole minutes has."""
+    moments: Moments = bars[column].cast(pa.int64()).to_numpy() // _MICROSECONDS
     return moments
 
 

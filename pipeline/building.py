@@ -21,8 +21,8 @@ from pipeline.intervals import Interval, merged
 from pipeline.store import timeframes as store
 from pipeline.store.arrow import ArrowReader
 from pipeline.store.database import Database
+from pipeline.store.rewriting import Written
 from pipeline.store.session import LedgerSession
-from pipeline.store.timeframes import Written
 from pipeline.timeframes import DAY, Period, Timeframe
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+from assets.consolidated import consolidated
 from assets.healing import heal_job
 from assets.markets import markets
 from assets.minutes import minutes
@@ -24,6 +25,7 @@ _log = logging.getLogger(__name__)
 
 # Dagster's own word for it is a warning in each run's output that its user can do nothing about.
 warnings.filterwarnings("ignore", r"Parameter `backfill_policy`", dg.BetaWarning)
+warnings.filterwarnings("ignore", r"Class `MultiPartitionMapping`", dg.BetaWarning)
 
 
 def build_defs(
@@ -58,6 +60,7 @@ def build_defs(
         providers = sorted(universe.providers)
         assets = [minutes(provider, universe) for provider in providers]
         assets += [markets(name, universe) for name in providers if has_list(universe, name)]
+        assets += [consolidated(universe)] if providers else []
         jobs = [heal_job(provider, universe) for provider in providers]
     return dg.Definitions(
         assets=assets,

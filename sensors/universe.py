@@ -59,7 +59,7 @@ def universe_sensor(path: Path, loaded: Universe | None) -> dg.SensorDefinition:
 
 
 def sync_instance(instance: dg.DagsterInstance, universe: Universe) -> Mapping[str, Sequence[str]]:
-    """Give the instance what it lacks of the universe; return the new partition keys by provider.
+    """Give the instance what it lacks of the universe; return the new partition keys by dimension.
 
     Nothing is ever taken away. The ledger has to know the listings already.
     """
@@ -81,5 +81,7 @@ def _sync(instance: dg.DagsterInstance, database: Database, universe: Universe) 
         reordered = sync_universe(connection, universe)
     added = sync_instance(instance, universe)
     done = f"{len(universe.listings())} listings brought in step with the file"
-    new = ", ".join(f"{provider} {' '.join(keys)}" for provider, keys in added.items())
+    new = ", ".join(
+        f"{name.removesuffix('_listings')} {' '.join(keys)}" for name, keys in added.items()
+    )
     return reordered, f"{done}; new partitions: {new}" if new else done

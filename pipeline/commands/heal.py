@@ -160,8 +160,10 @@ def _heal_one(
 ) -> _Healed:
     from pipeline import heal as domain
     from pipeline.download import Downloader
+    from pipeline.following import follow
     from pipeline.store.database import Database
     from pipeline.store.limits import budget_left
+    from pipeline.store.session import LedgerSession
 
     capabilities = client.capabilities
     keys = scope.keys(client.name)
@@ -180,8 +182,11 @@ def _heal_one(
             done = len(healing.reports)
             show([Stage(client.name, client.name, done, len(tasks), done == len(tasks))])
 
-        with Downloader(Database.from_settings(scope.settings), client) as downloader:
+        database = Database.from_settings(scope.settings)
+        with Downloader(database, client) as downloader:
             healing = domain.heal(downloader, tasks, budget=budget, tell=tell)
+        with LedgerSession(database) as session:
+            follow(database, session, {report.listing.id for report in healing.reports})
     return _row(client.name, tasks, healing), _left(client.name, healing)
 
 

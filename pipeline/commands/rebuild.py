@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from pipeline.intervals import Interval
     from pipeline.settings import Settings
+    from pipeline.store.rewriting import Written
 
 _BEGINNING: Final = datetime(1900, 1, 1, tzinfo=UTC)
 _END: Final = datetime(2200, 1, 1, tzinfo=UTC)
@@ -60,8 +61,9 @@ def _rebuilt(
 ) -> Iterator[dict[str, Any]]:
     from functools import partial
 
-    from pipeline.building import build
     from pipeline.commands.ledger import connect
+    from pipeline.consolidation import CONSOLIDATED
+    from pipeline.following import follow
     from pipeline.store.database import Database
     from pipeline.store.listings import listings_named
     from pipeline.store.session import LedgerSession
@@ -75,16 +77,24 @@ def _rebuilt(
         with LedgerSession(database) as session:
             for number, owner, key in found:
                 session.run(partial(mark_stale, listing_id=number, during=during))
-                built = build(database, session, [number]).get(number)
+                followed = follow(database, session, [number])
                 _warn(connection, owner, key, during)
-                for timeframe, done in (built.rows if built else {}).items():
-                    yield {
-                        "provider": owner,
-                        "listing": key,
-                        "timeframe": timeframe,
-                        "written": done.written,
-                        "removed": done.removed,
-                    }
+                for built in followed.built.values():
+                    yield from _rows(owner, key, built.rows)
+                names = {number: name for name, number in followed.instruments.items()}
+                for instrument, made in followed.consolidated.items():
+                    yield from _rows(CONSOLIDATED, names[instrument], made.rows)
+
+
+def _rows(provider: str, listing: str, written: Mapping[str, Written]) -> Iterator[dict[str, Any]]:
+    for timeframe, done in written.items():
+        yield {
+            "provider": provider,
+            "listing": listing,
+            "timeframe": timeframe,
+            "written": done.written,
+            "removed": done.removed,
+        }
 
 
 def _warn(connection: psycopg.Connection, provider: str, listing: str, during: Interval) -> None:

@@ -57,12 +57,22 @@ def accept(
 ) -> None:
     """Store a refused delivery exactly as it came, in place of the bars that it contradicts.
 
-    The old bars are kept as revisions. Accepting it again changes nothing.
+    The old bars are kept as revisions, and bars above the new ones are built. Accepting it again
+    changes nothing.
     """
     from pipeline.commands.ledger import connect
+    from pipeline.following import follow
     from pipeline.settings import load_settings
+    from pipeline.store.database import Database
     from pipeline.store.refusals import accept as accept_delivery
+    from pipeline.store.refusals import listing_of
+    from pipeline.store.session import LedgerSession
 
-    with connect(load_settings()) as connection:
+    settings = load_settings()
+    with connect(settings) as connection:
         merged = accept_delivery(connection, number, datetime.now(UTC))
+        listing_id = listing_of(connection, number)
+    database = Database.from_settings(settings)
+    with LedgerSession(database) as session:
+        follow(database, session, [listing_id])
     say(f"Delivery {number} is accepted: {merged.inserted} bars are new, {merged.revised} revised.")

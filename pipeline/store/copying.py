@@ -1,6 +1,8 @@
-"""Arrow tables into PostgreSQL's, by its binary COPY."""
+"""Arrow tables into PostgreSQL's, by its binary COPY, and out of it inside a transaction."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
 
 import pgpq
 import psycopg
@@ -24,7 +26,7 @@ def copy_rows(connection: psycopg.Connection, table: sql.Identifier, rows: pa.Ta
     rows = rows.combine_chunks()
     encoder = pgpq.ArrowToPostgresBinaryEncoder(rows.schema)
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
-        table, sql.SQL(", ").join(map(sql.Identifier, rows.schema.names))
+        table, column_list(rows.schema.names)
     )
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         copy.write(encoder.write_header())
@@ -36,3 +38,25 @@ def copy_rows(connection: psycopg.Connection, table: sql.Identifier, rows: pa.Ta
 def with_constant(rows: pa.Table, name: str, value: pa.Scalar) -> pa.Table:
     """Return the rows with a first column that has the same value in each."""
     return rows.add_column(0, pa.field(name, value.type), pa.repeat(value, rows.num_rows))
+
+
+def fetch_rows(
+    connection: psycopg.Connection,
+    query: sql.Composed,
+    values: Sequence[object],
+    schema: pa.Schema,
+) -> pa.Table:
+    """Return the rows of a query with the schema's columns, as the transaction sees them.
+
+    For few rows: many are read several times as fast by `store.arrow`, outside of it.
+    """
+    with connection.cursor(binary=True) as cursor:
+        rows = cursor.execute(query, values).fetchall()
+    columns = zip(*rows, strict=True) if rows else ([] for _ in schema)
+    arrays = [pa.array(c, field.type) for c, field in zip(columns, schema, strict=True)]
+    return pa.table(arrays, schema=schema)
+
+
+def column_list(names: Iterable[str], *qualifier: str) -> sql.Composed:
+    """Return names of columns, each of a table if one is named, with commas between them."""
+    return sql.SQL(", ").join(sql.Identifier(*qualifier, name) for name in names)

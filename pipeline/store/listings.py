@@ -21,20 +21,28 @@ FROM ledger.listing l JOIN ledger.instrument i ON i.id = l.instrument_id
 """
 
 _UPSERT_INSTRUMENT = """
-INSERT INTO ledger.instrument (key, asset_class, name) VALUES (%s, %s, %s)
-ON CONFLICT (key) DO UPDATE SET asset_class = excluded.asset_class, name = excluded.name
-WHERE (instrument.asset_class, instrument.name)
-      IS DISTINCT FROM (excluded.asset_class, excluded.name)
+INSERT INTO ledger.instrument (key, asset_class, name, method) VALUES (%s, %s, %s, %s)
+ON CONFLICT (key) DO UPDATE
+SET asset_class = excluded.asset_class, name = excluded.name, method = excluded.method
+WHERE (instrument.asset_class, instrument.name, instrument.method)
+      IS DISTINCT FROM (excluded.asset_class, excluded.name, excluded.method)
+"""
+
+_SESSIONS = """
+UPDATE ledger.instrument i SET session = lead.session
+FROM (SELECT DISTINCT ON (instrument_id) instrument_id AS id, session FROM ledger.listing
+      ORDER BY instrument_id, NOT in_universe, rank, id) AS lead
+WHERE lead.id = i.id AND i.session IS DISTINCT FROM lead.session
 """
 
 _UPSERT_LISTING = """
 INSERT INTO ledger.listing
-    (instrument_id, provider, key, symbol, session, standby, starts_at, ends_at)
-SELECT id, %(provider)s, %(key)s, %(symbol)s, %(session)s, %(standby)s, %(start)s, %(end)s
+    (instrument_id, provider, key, symbol, session, standby, rank, starts_at, ends_at)
+SELECT id, %(provider)s, %(key)s, %(symbol)s, %(session)s, %(standby)s, %(rank)s, %(start)s, %(end)s
 FROM ledger.instrument WHERE key = %(instrument)s
 ON CONFLICT (provider, key) DO UPDATE
 SET symbol = excluded.symbol, session = excluded.session, standby = excluded.standby,
-    in_universe = true,
+    rank = excluded.rank, in_universe = true,
     starts_at = excluded.starts_at, ends_at = excluded.ends_at,
     first_trade = CASE WHEN listing.symbol = excluded.symbol THEN listing.first_trade END,
     first_trade_checked_at =
@@ -79,7 +87,9 @@ def sync_universe(connection: psycopg.Connection, universe: Universe) -> bool:
         sync_sessions(connection, universe.sessions_used(), first.date())
         before = connection.execute(_ORDER).fetchall()
         for key, instrument in universe.instruments.items():
-            connection.execute(_UPSERT_INSTRUMENT, [key, instrument.asset_class, instrument.name])
+            method = instrument.consolidate or universe.consolidate
+            row = [key, instrument.asset_class, instrument.name, method]
+            connection.execute(_UPSERT_INSTRUMENT, row)
         for spec in specs:
             _sync_listing(connection, spec)
         connection.execute(
@@ -90,6 +100,7 @@ def sync_universe(connection: psycopg.Connection, universe: Universe) -> bool:
             """,
             [[spec.provider for spec in specs], [spec.key for spec in specs]],
         )
+        connection.execute(_SESSIONS)
         follow_sessions(connection)
         sync_timeframes(connection, in_order(universe.timeframes))
         return connection.execute(_ORDER).fetchall() != before
@@ -103,6 +114,7 @@ def _sync_listing(connection: psycopg.Connection, spec: ListingSpec) -> None:
         "instrument": spec.instrument,
         "session": spec.session,
         "standby": spec.standby,
+        "rank": spec.rank,
         "start": spec.start,
         "end": spec.end,
     }

@@ -146,6 +146,15 @@ def accept(connection: psycopg.Connection, number: int, now: datetime) -> Merged
         return commit(connection, delivery, believe=True)
 
 
+def listing_of(connection: psycopg.Connection, number: int) -> int:
+    """Return the number of the listing of a refused delivery.
+
+    Raises:
+        NoSuchDelivery: It is not there, or not any more.
+    """
+    return _delivery(connection, number).listing_id
+
+
 def _row(delivery: Delivery, error: ContradictoryDelivery) -> dict[str, object]:
     return {
         "listing": delivery.listing_id,

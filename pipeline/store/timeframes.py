@@ -20,8 +20,9 @@ from pipeline.aggregation import TIMEFRAME_SCHEMA, Market, Spans
 from pipeline.bars import BAR_SCHEMA
 from pipeline.calendars import SessionDay
 from pipeline.intervals import Interval
-from pipeline.store.copying import copy_rows, with_constant
+from pipeline.store.copying import column_list, fetch_rows
 from pipeline.store.ranges import from_multirange, from_range, to_multirange
+from pipeline.store.rewriting import Owner, Written, rewrite
 from pipeline.timeframes import Timeframe, in_order
 
 # Any number will do, as long as no other program on the server uses it for an advisory lock.
@@ -40,6 +41,10 @@ WITH gone AS (
 ), later AS (
     INSERT INTO ledger.stale (listing_id, during)
     SELECT %(listing)s, during - now FROM part WHERE NOT isempty(during - now)
+), passed_on AS (
+    INSERT INTO ledger.unconsolidated (instrument_id, during)
+    SELECT instrument_id, now FROM part JOIN ledger.listing ON id = %(listing)s
+    WHERE NOT isempty(now)
 )
 SELECT now FROM part
 """
@@ -69,22 +74,10 @@ WHERE l.id = %(listing)s
 """
 
 _LONGEST = timedelta(days=367)
-_VALUES = [name for name in TIMEFRAME_SCHEMA.names if name != "ts"]
 
 
 class TimeframeInUse(Exception):
     """A timeframe cannot be removed, because its bars are being read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """How many rows of a table of bars were written, and how many were removed."""
-
-    written: int = 0
-    removed: int = 0
-
-    def __add__(self, other: Written) -> Written:
-        return Written(self.written + other.written, self.removed + other.removed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +153,7 @@ def minutes_query(listing_id: int, during: Interval) -> sql.Composed:
     return sql.SQL(
         "SELECT {} FROM ledger.bars_1m WHERE listing_id = {} AND ts >= {} AND ts < {} ORDER BY ts"
     ).format(
-        _list(BAR_SCHEMA.names),
+        column_list(BAR_SCHEMA.names),
         sql.Literal(listing_id),
         sql.Literal(during.start),
         sql.Literal(during.end),
@@ -173,13 +166,9 @@ def stored_bars(
     """Return a listing's bars that begin during a time, with `TIMEFRAME_SCHEMA`, in its order."""
     query = sql.SQL(
         "SELECT {} FROM {} WHERE listing_id = %s AND ts >= %s AND ts < %s ORDER BY ts"
-    ).format(_list(TIMEFRAME_SCHEMA.names), _table(timeframe))
-    rows = connection.execute(query, [listing_id, during.start, during.end]).fetchall()
-    columns = zip(*rows, strict=True) if rows else ([] for _ in TIMEFRAME_SCHEMA)
-    return pa.table(
-        [pa.array(c, field.type) for c, field in zip(columns, TIMEFRAME_SCHEMA, strict=True)],
-        schema=TIMEFRAME_SCHEMA,
-    )
+    ).format(column_list(TIMEFRAME_SCHEMA.names), _table(timeframe))
+    values = [listing_id, during.start, during.end]
+    return fetch_rows(connection, query, values, TIMEFRAME_SCHEMA)
 
 
 def bars_touching(
@@ -210,60 +199,10 @@ def write_bars(
 
     Rows that are as they should be are not touched.
     """
-    table, pieces = _table(timeframe), to_multirange(during)
-    rows = with_constant(bars, "listing_id", pa.scalar(listing_id, pa.int32()))
     if isinstance(timeframe.length, int):
         for year in pc.unique(pc.year(bars["ts"])).to_pylist():
             connection.execute("SELECT ledger.ensure_bars_year(%s, %s)", [timeframe.name, year])
-    key = {
-        "listing": listing_id,
-        "during": pieces,
-        "since": pieces[0].lower,
-        "before": pieces[-1].upper,
-    }
-    stored = sql.SQL(
-        "listing_id = %(listing)s AND ts >= %(since)s AND ts < %(before)s"
-        " AND ts <@ %(during)s::tstzmultirange"
-    )
-    exists = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {})").format(table, stored)
-    if not (connection.execute(exists, key).fetchone() or (False,))[0]:
-        copy_rows(connection, table, rows)
-        return Written(bars.num_rows)
-    return _merge(connection, table, stored, rows, key)
-
-
-def _merge(
-    connection: psycopg.Connection,
-    table: sql.Identifier,
-    stored: sql.SQL,
-    rows: pa.Table,
-    key: dict[str, object],
-) -> Written:
-    connection.execute(
-        sql.SQL("CREATE TEMP TABLE IF NOT EXISTS built (LIKE {}) ON COMMIT DELETE ROWS").format(
-            table
-        )
-    )
-    connection.execute("TRUNCATE built")
-    copy_rows(connection, sql.Identifier("built"), rows)
-    remove = sql.SQL("DELETE FROM {} WHERE {} AND ts NOT IN (SELECT ts FROM built)")
-    removed = connection.execute(remove.format(table, stored), key).rowcount
-    write = sql.SQL(
-        "INSERT INTO {table} AS b ({columns}) SELECT {columns} FROM built"
-        " ON CONFLICT (listing_id, ts) DO UPDATE SET ({values}) = ({new})"
-        " WHERE ({old}) IS DISTINCT FROM ({new})"
-    ).format(
-        table=table,
-        columns=_list(rows.schema.names),
-        values=_list(_VALUES),
-        old=_list(_VALUES, "b"),
-        new=_list(_VALUES, "excluded"),
-    )
-    return Written(connection.execute(write).rowcount, removed)
-
-
-def _list(names: Iterable[str], *qualifier: str) -> sql.Composed:
-    return sql.SQL(", ").join(sql.Identifier(*qualifier, name) for name in names)
+    return rewrite(connection, _table(timeframe), Owner("listing_id", listing_id), bars, during)
 
 
 def _table(timeframe: Timeframe) -> sql.Identifier:
@@ -284,10 +223,12 @@ def sync_timeframes(connection: psycopg.Connection, wanted: Collection[Timeframe
         if timeframe not in known:
             partitioned = isinstance(timeframe.length, int)
             connection.execute("SELECT ledger.add_timeframe(%s, %s)", [timeframe.name, partitioned])
+            connection.execute("SELECT ledger.add_consolidated(%s)", [timeframe.name])
 
 
 def _drop(connection: psycopg.Connection, name: str) -> None:
     try:
+        connection.execute("SELECT ledger.drop_consolidated(%s)", [name])
         connection.execute("SELECT ledger.drop_timeframe(%s)", [name])
     except psycopg.errors.LockNotAvailable:
         raise TimeframeInUse(

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from pipeline.calendars import ALWAYS, session_named
+from pipeline.consolidation import DEFAULT
 from pipeline.providers.table import CAPABILITIES
 from pipeline.sessions import Session
 from pipeline.timeframes import USUAL, Timeframe, in_order
@@ -20,13 +21,14 @@ from pipeline.universe.parts import (
     ByName,
     InstrumentConfig,
     Key,
+    MethodName,
     Provider,
     ProviderConfig,
     SessionName,
     Start,
     none_is_empty,
 )
-from pipeline.universe.selection import SelectionRule, standbys
+from pipeline.universe.selection import SelectionRule, ranked, standbys
 from pipeline.universe.sessions import SessionConfig, default_session
 from pipeline.universe.values import FileModel
 from pipeline.universe.wording import CONFLICT
@@ -63,6 +65,8 @@ class ListingSpec:
     session: str = ALWAYS
     standby: int | None = None
     """None: collected in full; else its turn among the standbys of its instrument."""
+    rank: int = 1
+    """Its place among the listings of its instrument: primaries in order, then standbys."""
 
 
 class Universe(FileModel):
@@ -86,6 +90,9 @@ class Universe(FileModel):
     ] = Field(USUAL, examples=["[5m, 1h, 1d]"])
     """The bars that are built from minutes: minutes or hours that divide a day (5m, 4h), 1d, 1w,
     1mo and 1y; weeks and longer want 1d. One that is taken out is removed, with its bars."""
+    consolidate: MethodName = Field(DEFAULT, examples=[DEFAULT])
+    """How the listings of an instrument are made one series: primary (the first that delivered a
+    minute), best_quality (that of the month's most complete first) or median."""
     selection: Annotated[tuple[SelectionRule, ...], BeforeValidator(_none_is_nothing)] = ()
     """Whom to ask first, and who stands by; the first rule that fits an instrument decides."""
     instruments: Annotated[
@@ -110,6 +117,10 @@ class Universe(FileModel):
     def listings(self, provider: str | None = None) -> tuple[ListingSpec, ...]:
         """Every listing, or those of one provider, sorted by provider and key."""
         turns = {key: self._turns(instrument) for key, instrument in self.instruments.items()}
+        ranks = {
+            key: ranked(instrument.listings, turns[key])
+            for key, instrument in self.instruments.items()
+        }
         specs = (
             ListingSpec(
                 provider=name,
@@ -123,6 +134,7 @@ class Universe(FileModel):
                 or instrument.session
                 or default_session(instrument.asset_class),
                 standby=turns[key].get(name),
+                rank=ranks[key][name],
             )
             for key, instrument in self.instruments.items()
             for name, listing in instrument.listings.items()

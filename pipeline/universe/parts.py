@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from pipeline.consolidation import METHODS, method_name
 from pipeline.providers.table import CLIENTS
 from pipeline.settling import Settling
 from pipeline.universe import values
@@ -63,6 +64,7 @@ Start = Annotated[Instant, AfterValidator(values.start)]
 Delay = Annotated[timedelta, BeforeValidator(values.delay), _named(values.DELAY)]
 Key = Annotated[str, AfterValidator(values.key), _named(values.KEY)]
 SessionName = Annotated[str, AfterValidator(session_name)]
+MethodName = Annotated[str, AfterValidator(method_name), _one_of(METHODS)]
 Provider = Annotated[str, AfterValidator(values.provider_name), _named(values.PROVIDER)]
 ByName = Field(json_schema_extra=_closed)
 
@@ -162,6 +164,8 @@ class InstrumentConfig(values.FileModel):
     said: 24x7 for crypto, 24x5 for fx, XNYS for the others."""
     region: Text | None = None
     """Where it belongs, as in US, for the rules under selection."""
+    consolidate: MethodName | None = None
+    """How its listings are made one series, instead of how those of all instruments are."""
     listings: Annotated[
         Mapping[Provider, ListingConfig], BeforeValidator(none_is_empty), ByName
     ] = {}

@@ -6,7 +6,7 @@ instrument. Which provider is out of service is decided while it runs (`pipeline
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
@@ -67,3 +67,14 @@ def standbys(
         if roles[name] == "standby" or (roles[name] is None and name in named and name != primary)
     ]
     return {name: turn for turn, name in enumerate(waiting, start=1)}
+
+
+def ranked(listed: Iterable[str], turns: Mapping[str, int]) -> dict[str, int]:
+    """Return the places, from 1 on, of the providers that list an instrument.
+
+    Args:
+        listed: The providers, in the file's order.
+        turns: The standbys among them, each with its turn; they come last.
+    """
+    order = sorted(listed, key=lambda name: turns.get(name, 0))
+    return {name: place for place, name in enumerate(order, start=1)}

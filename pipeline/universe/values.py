@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict
 
+from pipeline.consolidation import CONSOLIDATED
 from pipeline.universe.wording import kind_of
 
 EARLIEST_START = datetime(1970, 1, 1, tzinfo=UTC)
@@ -94,6 +95,8 @@ def provider_name(text: str) -> str:
             f"is {text!r}, not usable as a provider's name; "
             "use lower-case letters, digits and _, a letter first"
         )
+    if text == CONSOLIDATED:
+        raise ValueError(f"is {text}, which is what the series of several providers are called")
     return text
 
 

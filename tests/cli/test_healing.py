@@ -18,6 +18,17 @@ from venue import VenueProcess
 
 BTC = ("--provider", "bitfinex", "--listing", "BTC-USD")
 
+DAYS = """
+SELECT (SELECT sum(minutes_present)::int FROM market.bars_1d WHERE {of_btc}),
+       (SELECT sum(minutes_present)::int FROM market.consolidated_1d WHERE {of_btc}),
+       (SELECT count(*) FROM market.bars_1m WHERE {of_btc})
+""".format(of_btc="provider = 'bitfinex' AND listing = 'BTC-USD'")
+NOTES = """
+SELECT (SELECT count(*) FROM ledger.stale WHERE listing_id = l.id),
+       (SELECT count(*) FROM ledger.unconsolidated WHERE instrument_id = l.instrument_id)
+FROM ledger.listing l WHERE provider = 'bitfinex' AND key = 'BTC-USD'
+"""
+
 
 def query(home: Home, statement: str) -> list[Any]:
     with psycopg.connect(home.server.url("market"), autocommit=True) as connection:
@@ -65,6 +76,9 @@ def test_lost_minutes_are_told_and_then_asked_for_again(ledger: Home) -> None:
     assert done.returncode == 0, done.stderr
     assert "listing-months done: bitfinex 1/1" in done.stdout
     assert query(ledger, "SELECT * FROM ledger.bars_1m ORDER BY listing_id, ts") == before
+    ((days, consolidated, minutes),) = query(ledger, DAYS)
+    assert days == consolidated == minutes > 0
+    assert query(ledger, NOTES) == [(0, 0)]
     assert ledger.run("status", "--check").returncode == 0
 
 
@@ -122,6 +136,7 @@ def test_a_refused_delivery_is_listed_and_stored_once_accepted(
     told = ledger.json("revisions")
     assert len(told["revisions"]) >= refused["contradicting"]
     assert told["refused_deliveries"][0]["accepted_at"]
+    assert query(ledger, NOTES) == [(0, 0)]
     assert ledger.run("status", "--check").returncode == 0
 
 

@@ -21,6 +21,7 @@ def test_listings_come_sorted_with_every_default_filled_in(file: Path) -> None:
             instrument="BTC-USD",
             asset_class="crypto_spot",
             symbol="tBTCUSD",
+            rank=2,
             start=utc(2020, 1, 1),
         ),
         ListingSpec(

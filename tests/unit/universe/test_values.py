@@ -68,6 +68,11 @@ def test_a_provider_name_that_is_unsafe_is_refused(name: str, file: Path) -> Non
     assert f"is {name!r}, not usable as a provider's name; use lower-case letters" in told
 
 
+def test_no_provider_is_called_like_the_series_of_several(file: Path) -> None:
+    (told,) = complaints(file, with_provider("").replace("bitfinex", "consolidated"))
+    assert "is consolidated, which is what the series of several providers are called" in told
+
+
 def test_a_class_that_does_not_exist_is_told_with_those_that_do(file: Path) -> None:
     (told,) = complaints(file, with_listing("x").replace("crypto_spot", "crypto_spt"))
     assert told == (

@@ -1,0 +1,207 @@
+"""`consolidated/bars_1m` and `consolidated/bars`: one series per instrument from its listings.
+
+What belongs here: the factory, and what Dagster's pages show of a cell.
+Both are made by one step: the bars above a minute follow from who serves the minutes.
+"""
+
+# No `from __future__ import annotations`: Dagster reads the asset's annotations as they are.
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+
+import dagster as dg
+
+from assets.metadata import Metadata
+from pipeline.consolidating import Consolidated, consolidate
+from pipeline.consolidation import CONSOLIDATED
+from pipeline.plan import CELLS_PER_RUN
+from pipeline.store.cells import Cell
+from pipeline.store.consolidated_series import (
+    Served,
+    instruments_by_key,
+    served,
+)
+from pipeline.store.database import Database
+from pipeline.store.session import LedgerSession
+from pipeline.universe import Universe
+from resources.ledger import LedgerResource
+from resources.partitions import (
+    dimension_tags,
+    from_listings,
+    instrument_partitions,
+    to_cell,
+    to_instrument_key,
+)
+
+_BARS_1M, _HIGHER = (dg.AssetKey([CONSOLIDATED, name]) for name in ("bars_1m", "bars"))
+_SHOWN = 20
+_MINUTES = (
+    "One series of 1-minute bars per instrument, from its listings; one partition an instrument "
+    "and month.\n\n"
+    "The first listing serves the minutes that it delivered, also the quiet ones; the next only "
+    "what is left, and so on (method `primary`; the universe may choose others). Each bar says "
+    "whose it is. Nothing is stored twice."
+)
+_BARS = (
+    "Bars of {timeframes} of each instrument; one partition an instrument and month.\n\n"
+    "A bar whose minutes one listing alone serves is that listing's own; only those in which "
+    "minutes of several meet are built and stored. Made in the same step as the minutes, wherever "
+    "something has changed, however old it is."
+)
+_MINUTES_QUERIES = """
+SELECT * FROM market.consolidated_1m
+WHERE instrument = 'BTC-USD' AND ts >= '2024-01-01' AND ts < '2024-01-02';
+SELECT * FROM market.consolidated_segments WHERE instrument = 'BTC-USD' ORDER BY month;
+"""
+_BARS_QUERIES = """
+SELECT * FROM market.consolidated_1d WHERE instrument = 'BTC-USD' ORDER BY ts;
+"""
+
+
+def consolidated(universe: Universe) -> dg.AssetsDefinition:
+    """Make the assets of the instruments' series."""
+    first = min(universe.first_month(provider) for provider in universe.providers)
+
+    @dg.multi_asset(
+        name=CONSOLIDATED,
+        specs=[
+            _spec(_BARS_1M, universe, _MINUTES, ("bars_1m", "gaps"), _MINUTES_QUERIES),
+            _spec(
+                _HIGHER,
+                universe,
+                _BARS.format(timeframes=", ".join(universe.timeframes)),
+                ("bars",),
+                _BARS_QUERIES,
+                _BARS_1M,
+            ),
+        ],
+        partitions_def=instrument_partitions(first),
+        backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=CELLS_PER_RUN),
+        can_subset=True,
+    )
+    def step(
+        context: dg.AssetExecutionContext, ledger: LedgerResource
+    ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]  # Dagster knows it bare only
+        database = ledger.database()
+        cells = [to_cell(key) for key in context.partition_keys]
+        with LedgerSession(database) as session:
+            numbers = _known(session, cells)
+            done = consolidate(database, session, list(numbers.values()))
+            _tell(context, numbers, done)
+            shown = {cell: _of_cell(_served(session, cell)) for cell in cells}
+        for key in (_BARS_1M, _HIGHER):
+            if key in context.selected_asset_keys:
+                for cell in cells:
+                    context.add_asset_metadata(
+                        shown[cell], key, partition_key=to_instrument_key(cell)
+                    )
+                yield dg.MaterializeResult(asset_key=key)
+
+    return step
+
+
+def log_consolidated(
+    context: dg.OpExecutionContext | dg.AssetExecutionContext,
+    database: Database,
+    instruments: Mapping[str, int],
+    done: Mapping[int, Consolidated],
+) -> None:
+    """Log what a provider's run did for instruments' series as materializations of the assets.
+
+    Args:
+        context: Of the run.
+        database: The ledger's database.
+        instruments: Names and numbers of instruments.
+        done: What was worked out of them, by number.
+
+    Raises:
+        psycopg.Error, DatabaseError: The ledger cannot be read.
+    """
+    _tell(context, instruments, done)
+    months = {name: done[number].months for name, number in instruments.items() if number in done}
+    cells = [Cell(name, month) for name in sorted(months) for month in sorted(months[name])]
+    with LedgerSession(database) as session:
+        for cell in cells:
+            partition, shown = to_instrument_key(cell), _of_cell(_served(session, cell))
+            for key in (_BARS_1M, _HIGHER):
+                context.log_event(
+                    dg.AssetMaterialization(
+                        key, partition=partition, metadata=shown, tags=dimension_tags(partition)
+                    )
+                )
+
+
+def _tell(
+    context: dg.OpExecutionContext | dg.AssetExecutionContext,
+    numbers: Mapping[str, int],
+    done: Mapping[int, Consolidated],
+) -> None:
+    for name in sorted(numbers):
+        if numbers[name] in done:
+            context.log.info("%s, consolidated: %s", name, _told(done[numbers[name]]))
+
+
+def _served(session: LedgerSession, cell: Cell) -> list[Served]:
+    return session.run(partial(served, instrument=cell.listing, month=cell.month))
+
+
+def _spec(
+    key: dg.AssetKey,
+    universe: Universe,
+    description: str,
+    follows: Sequence[str],
+    queries: str,
+    *deps: dg.AssetKey,
+) -> dg.AssetSpec:
+    upstream = [
+        dg.AssetDep(dg.AssetKey([provider, name]), partition_mapping=from_listings())
+        for provider in sorted(universe.providers)
+        for name in follows
+    ]
+    return dg.AssetSpec(
+        key,
+        deps=[*upstream, *deps],
+        group_name=CONSOLIDATED,
+        kinds={"postgres"},
+        owners=["team:market-data"],
+        description=description,
+        metadata={"queries": dg.MetadataValue.md(f"```sql{queries}```")},
+    )
+
+
+def _known(session: LedgerSession, cells: Sequence[Cell]) -> dict[str, int]:
+    names = {cell.listing for cell in cells}
+    known = dict(session.run(lambda connection: instruments_by_key(connection, names)))
+    if missing := sorted(names - known.keys()):
+        raise dg.Failure(
+            f"the ledger has no instrument {', '.join(missing)}; add it to the universe file, or "
+            "leave its partitions alone",
+            allow_retries=False,
+        )
+    return known
+
+
+def _told(made: Consolidated) -> str:
+    rows = ", ".join(
+        f"{name} {written.written} written and {written.removed} removed"
+        for name, written in made.rows.items()
+        if written.written or written.removed
+    )
+    return f"{len(made.months)} months worked out; {rows or 'no bar is of several listings'}"
+
+
+def _of_cell(rows: Sequence[Served]) -> Metadata:
+    """Return the metadata of one partition: how many rows are whose, and why."""
+    bars = sum(row.bars for row in rows)
+    found: Metadata = {"dagster/partition_row_count": dg.MetadataValue.int(bars)}
+    for row in rows[:_SHOWN]:
+        share = 100 * row.bars / bars if bars else 0.0
+        found[f"{row.provider}_percent"] = dg.MetadataValue.float(round(share, 2))
+    lines = [
+        f"| {row.provider} | {row.bars:,} | {'' if row.minutes is None else f'{row.minutes:,}'} "
+        f"| {row.reason or 'combined'} |"
+        for row in rows[:_SHOWN]
+    ]
+    head = ["| provider | bars | minutes served | why |", "|---|--:|--:|---|"]
+    found["served"] = dg.MetadataValue.md("\n".join([*head, *lines]))
+    return found

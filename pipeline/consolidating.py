@@ -1,0 +1,255 @@
+"""Making one series of an instrument's listings, wherever these have changed, however old that is.
+
+What belongs here: the order of the steps, one month of one instrument in a transaction. A process
+that is killed leaves what it has not done noted as such. Doing it again changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from functools import partial
+
+import numpy as np
+import psycopg
+import pyarrow as pa
+from numpy.typing import NDArray
+from psycopg import sql
+
+from pipeline.aggregation import Market, Moments, Spans, aggregate, moments_of
+from pipeline.calendars import SessionDay
+from pipeline.consolidation import COMBINED_SCHEMA, METHODS, joined, method_name
+from pipeline.intervals import Interval, common, merged
+from pipeline.store import consolidated as store
+from pipeline.store import consolidated_series as series
+from pipeline.store.arrow import ArrowReader
+from pipeline.store.consolidated import Instrument, Segment
+from pipeline.store.consolidated_series import BUILT_SCHEMA
+from pipeline.store.database import Database
+from pipeline.store.rewriting import Owner, Written, rewrite
+from pipeline.store.session import LedgerSession
+from pipeline.store.timeframes import days_between, days_during, minutes_query, timeframes
+from pipeline.timeframes import DAY, Period, Timeframe
+
+_LONG_CLOSED = timedelta(days=40)
+"""No market is closed for longer between two of its days."""
+
+
+@dataclass(slots=True)
+class Consolidated:
+    """What was worked out anew of one instrument.
+
+    Attributes:
+        rows: Rows of bars written and removed, by timeframe; `1m` are combined minutes.
+        months: The months that were looked at, first days.
+    """
+
+    rows: dict[str, Written] = field(default_factory=dict)
+    months: set[date] = field(default_factory=set)
+
+
+def consolidate(
+    database: Database, session: LedgerSession, instrument_ids: Collection[int]
+) -> Mapping[int, Consolidated]:
+    """Bring the series of instruments in step with their listings.
+
+    Args:
+        database: The ledger's database.
+        session: A session with it.
+        instrument_ids: The instruments.
+
+    Returns:
+        What was done for those that had something to do.
+
+    Raises:
+        psycopg.Error, DatabaseError: The ledger cannot be read or written.
+        ValueError: The ledger names a method that is not known.
+    """
+    done: dict[int, Consolidated] = {}
+    wanted = session.run(timeframes)
+    with ArrowReader(database) as reader:
+        for number in session.run(lambda c: store.unconsolidated(c, instrument_ids)):
+            done[number] = made = Consolidated()
+            while session.run(
+                partial(_month, reader=reader, instrument_id=number, wanted=wanted, made=made)
+            ):
+                pass
+    return done
+
+
+def _month(
+    connection: psycopg.Connection,
+    reader: ArrowReader,
+    instrument_id: int,
+    wanted: Sequence[Timeframe],
+    made: Consolidated,
+) -> bool:
+    """Work out what is noted of the first month; return whether there was any."""
+    with connection.transaction():
+        noted = store.take(connection, instrument_id)
+        if not noted:
+            return False
+        instrument = store.instrument_of(connection, instrument_id)
+        work = _Month(connection, reader, instrument, noted)
+        found = dict([*work.combined(), *work.of_days(wanted), *work.of_periods(wanted)])
+    made.months.add(work.month)
+    for name, written in found.items():
+        made.rows[name] = made.rows.get(name, Written()) + written
+    return True
+
+
+class _Month:
+    """One instrument's series around what has changed in one month."""
+
+    def __init__(
+        self,
+        connection: psycopg.Connection,
+        reader: ArrowReader,
+        instrument: Instrument,
+        noted: Sequence[Interval],
+    ) -> None:
+        self._connection = connection
+        self._reader = reader
+        self._instrument = instrument
+        self._owner = Owner("instrument_id", instrument.id)
+        self._method = METHODS[method_name(instrument.method)]
+        self.month = noted[0].start.date().replace(day=1)
+        self._claims = sorted(
+            store.claims(connection, instrument.id, self.month), key=self._method.order
+        )
+        changed = store.share(
+            connection,
+            instrument.id,
+            self.month,
+            [claim.listing_id for claim in self._claims],
+            combines=self._method.combine is not None,
+        )
+        self._touched = list(merged(sorted([*noted, *changed])))
+        self._days = days_during(connection, instrument.lead, self._touched)
+
+    def combined(self) -> Iterator[tuple[str, Written]]:
+        """Combine the minutes that several delivered."""
+        served = store.segments(self._connection, self._instrument.id, Interval.month(self.month))
+        together = [one.during for one in served if one.listing_id is None]
+        parts = [part for one in self._touched for part in common(_flat(together), one)]
+        bars = COMBINED_SCHEMA.empty_table()
+        if parts and self._method.combine is not None:
+            self._connection.execute("SELECT ledger.ensure_combined_month(%s)", [self.month])
+            bars = self._method.combine(
+                [
+                    (claim.provider, self._minutes_of(claim.listing_id, parts))
+                    for claim in self._claims
+                ]
+            )
+        table = sql.Identifier("ledger", "combined_1m")
+        yield "1m", rewrite(self._connection, table, self._owner, bars, self._touched)
+
+    def _minutes_of(self, listing_id: int, parts: Sequence[Interval]) -> pa.Table:
+        around = Interval(parts[0].start, parts[-1].end)
+        bars = self._reader.read(minutes_query(listing_id, around))
+        return bars.filter(pa.array(Spans(parts).hold(moments_of(bars))))
+
+    def of_days(self, wanted: Sequence[Timeframe]) -> Iterator[tuple[str, Written]]:
+        """Build those bars of a day and below in which minutes of several listings meet."""
+        whole = [Interval(day.start, day.end) for day in self._days]
+        during = list(merged(sorted([*whole, *self._touched])))
+        hull = Interval(during[0].start, during[-1].end)
+        meeting = _Meeting(store.segments(self._connection, self._instrument.id, hull))
+        mixed = [one for one in whole if meeting.anywhere(one)]
+        minutes = [
+            series.minutes(self._connection, self._instrument.key, piece) for piece in merged(mixed)
+        ]
+        below = pa.concat_tables(minutes) if minutes else COMBINED_SCHEMA.empty_table()
+        market = self._market(self._days) if below.num_rows else None
+        for timeframe in wanted:
+            if timeframe.period is None:
+                yield timeframe.name, self._write(timeframe, below, market, meeting, during)
+
+    def of_periods(self, wanted: Sequence[Timeframe]) -> Iterator[tuple[str, Written]]:
+        """Build those bars of weeks and longer in which minutes of several listings meet."""
+        for timeframe in wanted:
+            if timeframe.period is None:
+                continue
+            days, during = self._period(timeframe.period)
+            hull = Interval(during[0].start, during[-1].end)
+            meeting = _Meeting(store.segments(self._connection, self._instrument.id, hull))
+            below, market = BUILT_SCHEMA.empty_table(), None
+            if days and meeting.anywhere(hull):
+                below = series.bars(self._connection, self._instrument.key, DAY, hull)
+                market = self._market(days) if below.num_rows else None
+            yield timeframe.name, self._write(timeframe, below, market, meeting, during)
+
+    def _period(self, period: Period) -> tuple[Sequence[SessionDay], Sequence[Interval]]:
+        """Return all days of the periods that are touched, and from where to where these reach."""
+        if not self._days:
+            return [], self._touched
+        first = period.first_day(self._days[0].day)
+        before = period.next_first_day(self._days[-1].day)
+        found = days_between(self._connection, self._instrument.lead, first - _LONG_CLOSED, before)
+        days = [day for day in found if day.day >= first]
+        earlier = [day.end for day in found if day.day < first]
+        # A period that begins later than it did leaves no bar behind.
+        start = earlier[-1] if earlier else days[0].start
+        return days, list(merged(sorted([Interval(start, days[-1].end), *self._touched])))
+
+    def _market(self, days: Sequence[SessionDay]) -> Market:
+        return store.market_of(self._connection, self._instrument.id, days)
+
+    def _write(
+        self,
+        timeframe: Timeframe,
+        below: pa.Table,
+        market: Market | None,
+        meeting: _Meeting,
+        during: Sequence[Interval],
+    ) -> Written:
+        bars = BUILT_SCHEMA.empty_table()
+        if market is not None:
+            built = aggregate(below, timeframe, market)
+            built = built.filter(
+                pa.array(meeting.of(moments_of(built), moments_of(built, "before")))
+            )
+            bars = _named(built, below, market)
+        table = sql.Identifier("ledger", f"consolidated_{timeframe}")
+        return rewrite(self._connection, table, self._owner, bars, during)
+
+
+class _Meeting:
+    """Where minutes of several listings meet, so that no bar above them is a listing's own."""
+
+    def __init__(self, segments: Sequence[Segment]) -> None:
+        self._others = [
+            Spans(_flat([other.during for other in segments if other is not one]))
+            for one in segments
+            if one.builds
+        ]
+
+    def of(self, starts: Moments, ends: Moments) -> NDArray[np.bool_]:
+        """Return which bars, by their bounds, are not the own ones of any listing."""
+        meet = np.ones(len(starts), dtype=np.bool_)
+        for others in self._others:
+            meet &= others.passed(ends) > others.passed(starts)
+        return meet
+
+    def anywhere(self, during: Interval) -> bool:
+        """Return whether there may be such a bar during a time."""
+        bounds = np.array([during.start.timestamp(), during.end.timestamp()]).astype(np.int64) // 60
+        return bool(self.of(bounds[:1], bounds[1:])[0])
+
+
+def _named(bars: pa.Table, below: pa.Table, market: Market) -> pa.Table:
+    """Return bars with the names of the providers whose minutes, or days, they are made of."""
+    moments, providers = moments_of(below), below["provider"].to_pylist()
+    if "before" not in below.schema.names:
+        is_open = market.open.hold(moments)
+        moments = moments[is_open]
+        providers = [name for name, kept in zip(providers, is_open, strict=True) if kept]
+    first = np.searchsorted(moments, moments_of(bars))
+    last = np.searchsorted(moments, moments_of(bars, "before"))
+    names = [joined(set(providers[i:j])) for i, j in zip(first, last, strict=True)]
+    return bars.append_column(BUILT_SCHEMA.field("provider"), pa.array(names, pa.string()))
+
+
+def _flat(pieces: Sequence[Sequence[Interval]]) -> list[Interval]:
+    return sorted(one for several in pieces for one in several)

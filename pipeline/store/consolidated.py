@@ -1,0 +1,259 @@
+"""Consolidated series in the ledger: what is to be worked out anew, and who serves which minutes.
+
+What belongs here: the statements. Which listing comes first is `pipeline.consolidation`'s, the
+order of the steps `pipeline.consolidating`'s, reading the series `store.consolidated_series`'s.
+Every function runs inside the caller's transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import psycopg
+from psycopg.rows import class_row
+from psycopg.types.multirange import Multirange
+
+from pipeline.aggregation import Market, Spans
+from pipeline.calendars import SessionDay
+from pipeline.consolidation import Claim
+from pipeline.intervals import Interval
+from pipeline.store.ranges import from_multirange
+
+# Any number will do, as long as no other program on the server uses it for an advisory lock.
+_LOCK = 0x4D4C_434F
+
+_TAKE = """
+WITH gone AS (
+    DELETE FROM ledger.unconsolidated WHERE instrument_id = %(instrument)s RETURNING during
+), whole AS (
+    SELECT range_agg(during) AS during FROM gone
+), part AS (
+    SELECT during, during * tstzmultirange(tstzrange(month, month + interval '1 month')) AS now
+    FROM whole, date_trunc('month', lower(during), 'UTC') AS month
+    WHERE during IS NOT NULL
+), later AS (
+    INSERT INTO ledger.unconsolidated (instrument_id, during)
+    SELECT %(instrument)s, during - now FROM part WHERE NOT isempty(during - now)
+)
+SELECT now FROM part
+"""
+
+_INSTRUMENT = """
+SELECT i.id, i.key, i.method, l.id AS lead
+FROM ledger.instrument i JOIN ledger.listing l ON l.instrument_id = i.id
+WHERE i.id = %s ORDER BY NOT l.in_universe, l.rank, l.id LIMIT 1
+"""
+
+_CLAIMS = """
+SELECT l.id AS listing_id, l.provider, l.rank, l.in_universe, coalesce(c.bars, 0) AS bars,
+       coalesce(ledger.minutes(ledger.delivered(l.id, c.month) * c.open), 0) AS minutes
+FROM ledger.listing l LEFT JOIN ledger.coverage c ON c.listing_id = l.id AND c.month = %(month)s
+WHERE l.instrument_id = %(instrument)s
+"""
+
+_SHARE = """
+WITH claim AS MATERIALIZED (
+    SELECT listing_id, place, ledger.delivered(listing_id, %(month)s) AS delivered
+    FROM unnest(%(order)s::integer[]) WITH ORDINALITY AS ordered(listing_id, place)
+), placed AS (
+    SELECT *, coalesce(range_agg(delivered) OVER (
+        ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), '{}') AS taken
+    FROM claim
+), common AS (
+    SELECT coalesce(range_agg(delivered * taken) FILTER (WHERE %(combines)s), '{}') AS during
+    FROM placed
+), share AS MATERIALIZED (
+    SELECT listing_id, place, delivered - taken - common.during AS during FROM placed, common
+    UNION ALL SELECT NULL, NULL, during FROM common
+), served AS (
+    SELECT range_agg(during) AS during FROM share
+), now AS MATERIALIZED (
+    SELECT share.listing_id, share.during, why.reason,
+           tstzmultirange(tstzrange(%(since)s, %(before)s)) - (served.during - share.during)
+               AS alone
+    FROM share CROSS JOIN served CROSS JOIN LATERAL (
+        SELECT CASE WHEN share.place IS NULL THEN 'several delivered them'
+                    WHEN min(other.place) IS NULL THEN 'comes first'
+                    ELSE string_agg(l.provider || ' ' || l.key || ': ' || concat_ws(', ',
+                        nullif(ledger.minutes(u.failed * share.during), 0) || ' failed',
+                        nullif(ledger.minutes(u.outage * share.during), 0) || ' in an outage',
+                        nullif(ledger.minutes(u.unavailable * share.during), 0)
+                            || ' no longer served',
+                        nullif(ledger.minutes(share.during - u.failed - u.outage - u.unavailable),
+                               0) || ' not answered'), '; ' ORDER BY other.place) END AS reason
+        FROM placed AS other JOIN ledger.listing l ON l.id = other.listing_id
+        CROSS JOIN LATERAL ledger.undelivered(l.id, %(month)s) AS u
+        WHERE other.place < share.place
+    ) AS why WHERE NOT isempty(share.during)
+), old AS MATERIALIZED (
+    SELECT * FROM ledger.segment WHERE (instrument_id, month) = (%(instrument)s, %(month)s)
+), gone AS (
+    DELETE FROM ledger.segment WHERE (instrument_id, month) = (%(instrument)s, %(month)s)
+        AND coalesce(listing_id, 0) NOT IN (SELECT coalesce(listing_id, 0) FROM now)
+), kept AS (
+    INSERT INTO ledger.segment AS s (instrument_id, month, listing_id, during, alone, reason)
+    SELECT %(instrument)s, %(month)s, listing_id, during, alone, reason FROM now
+    ON CONFLICT (instrument_id, month, listing_id) DO UPDATE
+    SET during = excluded.during, alone = excluded.alone, reason = excluded.reason
+    WHERE (s.during, s.alone, s.reason) <> (excluded.during, excluded.alone, excluded.reason)
+)
+SELECT coalesce(range_agg((coalesce(now.during, '{}') - coalesce(old.during, '{}'))
+                          + (coalesce(old.during, '{}') - coalesce(now.during, '{}'))), '{}')
+FROM old FULL JOIN now ON coalesce(now.listing_id, 0) = coalesce(old.listing_id, 0)
+"""
+
+_SEGMENTS = """
+SELECT s.listing_id, l.session = i.session AS builds, range_agg(s.during) AS during
+FROM ledger.segment s JOIN ledger.instrument i ON i.id = s.instrument_id
+LEFT JOIN ledger.listing l ON l.id = s.listing_id
+WHERE s.instrument_id = %(instrument)s
+  AND s.month BETWEEN ledger.month_of(%(since)s) AND ledger.month_of(%(before)s)
+GROUP BY s.listing_id, l.session, i.session
+"""
+
+# Nothing is expected before the earliest first trade, once it is known of all listings.
+_MARKET = """
+SELECT coalesce(range_agg(s.open), '{}'), coalesce(range_agg(s.open * life.ranges), '{}'),
+       coalesce(range_agg(s.open * life.ranges * answered.ranges), '{}')
+FROM ledger.instrument i JOIN ledger.session_month s ON s.session = i.session
+CROSS JOIN LATERAL (
+    SELECT tstzmultirange(tstzrange(
+        CASE WHEN bool_and(first_trade IS NOT NULL) THEN min(first_trade) END, NULL)) AS ranges
+    FROM ledger.listing WHERE instrument_id = i.id
+) AS life
+CROSS JOIN LATERAL (
+    SELECT coalesce(range_agg(c.answered), '{}') AS ranges
+    FROM ledger.listing l JOIN ledger.coverage c ON c.listing_id = l.id AND c.month = s.month
+    WHERE l.instrument_id = i.id
+) AS answered
+WHERE i.id = %(instrument)s
+  AND s.month BETWEEN ledger.month_of(%(since)s) AND ledger.month_of(%(before)s)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """An instrument whose listings are made one series.
+
+    Attributes:
+        id: Its number in the ledger.
+        key: Its name in the universe file.
+        method: The name of the method.
+        lead: Number of its first listing, whose session is the instrument's.
+    """
+
+    id: int
+    key: str
+    method: str
+    lead: int
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """The minutes that a listing serves.
+
+    Attributes:
+        listing_id: The listing; None where several are combined.
+        builds: Whether its own bars above a minute can be the instrument's: it has its session.
+        during: The minutes, in order of time.
+    """
+
+    listing_id: int | None
+    builds: bool
+    during: Sequence[Interval]
+
+
+def unconsolidated(connection: psycopg.Connection, instrument_ids: Collection[int]) -> list[int]:
+    """Return those of some instruments that have something to be worked out anew, sorted."""
+    rows = connection.execute(
+        "SELECT DISTINCT instrument_id FROM ledger.unconsolidated"
+        " WHERE instrument_id = ANY(%s) ORDER BY 1",
+        [sorted(instrument_ids)],
+    )
+    return [number for (number,) in rows]
+
+
+def note_all(connection: psycopg.Connection, instrument_id: int) -> None:
+    """Have all of an instrument's series worked out anew."""
+    connection.execute("SELECT ledger.note_all(%s)", [instrument_id])
+
+
+def take(connection: psycopg.Connection, instrument_id: int) -> list[Interval]:
+    """Return what is to be worked out anew of the first month that has any; it counts as done then.
+
+    Nobody else works on the instrument until the transaction ends.
+    """
+    connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCK, instrument_id])
+    row = connection.execute(_TAKE, {"instrument": instrument_id}).fetchone()
+    return [] if row is None else from_multirange(row[0])
+
+
+def instrument_of(connection: psycopg.Connection, instrument_id: int) -> Instrument:
+    """Return an instrument that has listings.
+
+    Raises:
+        KeyError: There is none of that number.
+    """
+    with connection.cursor(row_factory=class_row(Instrument)) as cursor:
+        found = cursor.execute(_INSTRUMENT, [instrument_id]).fetchone()
+    if found is None:
+        raise KeyError(f"the ledger has no instrument {instrument_id} with a listing")
+    return found
+
+
+def claims(connection: psycopg.Connection, instrument_id: int, month: date) -> list[Claim]:
+    """Return what each listing of an instrument has of a month."""
+    with connection.cursor(row_factory=class_row(Claim)) as cursor:
+        row = {"instrument": instrument_id, "month": month}
+        return cursor.execute(_CLAIMS, row).fetchall()
+
+
+def share(
+    connection: psycopg.Connection,
+    instrument_id: int,
+    month: date,
+    order: Sequence[int],
+    *,
+    combines: bool,
+) -> list[Interval]:
+    """Work out who serves which minutes of a month, and keep it; return where that has changed.
+
+    Args:
+        connection: An open connection, inside a transaction.
+        instrument_id: The instrument.
+        month: First day of the month.
+        order: Numbers of its listings: each serves what it delivered and none before it did.
+        combines: What several delivered is nobody's, but to be combined.
+    """
+    whole = Interval.month(month)
+    row = {
+        "instrument": instrument_id,
+        "month": month,
+        "since": whole.start,
+        "before": whole.end,
+        "order": list(order),
+        "combines": combines,
+    }
+    found = connection.execute(_SHARE, row).fetchone()
+    return from_multirange(found[0]) if found else []
+
+
+def segments(connection: psycopg.Connection, instrument_id: int, during: Interval) -> list[Segment]:
+    """Return who serves which minutes of the months that a time touches."""
+    row = {"instrument": instrument_id, "since": during.start, "before": during.end}
+    return [
+        Segment(listing_id, bool(builds), from_multirange(ranges))
+        for listing_id, builds, ranges in connection.execute(_SEGMENTS, row)
+    ]
+
+
+def market_of(
+    connection: psycopg.Connection, instrument_id: int, days: Sequence[SessionDay]
+) -> Market:
+    """Return when an instrument should have bars around some days, and somebody has answered."""
+    row = {"instrument": instrument_id, "since": days[0].start, "before": days[-1].end}
+    found = connection.execute(_MARKET, row).fetchone() or (Multirange(),) * 3
+    open_, expected, answered = (Spans(from_multirange(ranges)) for ranges in found)
+    return Market(days, open_, expected, answered)
