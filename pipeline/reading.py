@@ -103,13 +103,15 @@ class Ledger(Generic[Form]):
         Args:
             listing: Name of the listing, such as `BTC-USD`.
             timeframe: `1m`, or one that is built: `5m`, `1h`, `1d` ...
-            provider: The provider; needed when several have the listing.
+            provider: The provider; needed when several have the listing. `consolidated`: the one
+                series of the instrument of that name, from all its listings.
             since: The first moment.
             before: The first moment that is not wanted any more.
             limit: Most bars: the oldest from `since` on, or without `since` the newest.
 
         Returns:
-            Rows of `market.bars_1m`, `market.bars_1h` ..., without provider, listing and symbol.
+            Rows of `market.bars_1m`, `market.bars_1h` ..., without provider, listing and symbol; or
+            of `market.consolidated_1m` ..., with the provider whose bar it is.
 
         Raises:
             UnknownListing, AmbiguousListing, UnknownTimeframe: There are none, or several; the

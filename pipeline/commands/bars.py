@@ -26,7 +26,11 @@ def bars(
         str, typer.Option(help="How long the bars are: 1m, or one that is built, as 5m, 1h, 1d.")
     ] = "1m",
     provider: Annotated[
-        str | None, typer.Option(help="The provider; needed when several have the listing.")
+        str | None,
+        typer.Option(
+            help="The provider; needed when several have the listing. `consolidated`: one series "
+            "of the instrument, from all its listings."
+        ),
     ] = None,
     since: Annotated[
         str | None, typer.Option(metavar="TIME", help="First minute: 2024-01-31 or ...T09:30Z.")

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from pipeline.aggregation import TIMEFRAME_SCHEMA
 from pipeline.bars import BAR_SCHEMA
+from pipeline.consolidation import COMBINED_SCHEMA, CONSOLIDATED
 from pipeline.intervals import MINUTE, Interval, floor_minute
 from pipeline.timeframes import MINUTE_NAME, Timeframe
 
@@ -57,11 +58,11 @@ class AmbiguousListing(ReadingError):
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """The bars of one listing and timeframe.
+    """The bars of one timeframe of one listing, or of one instrument from all its listings.
 
     Attributes:
-        provider: The provider.
-        listing: Name of the listing among its provider's.
+        provider: The provider; `consolidated` for that of an instrument.
+        listing: Name of the listing among its provider's, or of the instrument.
         timeframe: As in `1m`, `1h`, `1d`.
         during: From the first stored bar, or earlier, to the last one, or later; None without any.
     """
@@ -72,9 +73,15 @@ class Series:
     during: Interval | None
 
     @property
+    def is_consolidated(self) -> bool:
+        """Whether it is that of an instrument, whose rows say whose they are."""
+        return self.provider == CONSOLIDATED
+
+    @property
     def schema(self) -> pa.Schema:
         """Columns of its bars."""
-        return MINUTE_SCHEMA if self.timeframe == MINUTE_NAME else TIMEFRAME_SCHEMA
+        bars = MINUTE_SCHEMA if self.timeframe == MINUTE_NAME else TIMEFRAME_SCHEMA
+        return bars.append(COMBINED_SCHEMA.field("provider")) if self.is_consolidated else bars
 
     def between(self, since: datetime | None, before: datetime | None) -> Interval | None:
         """Return the part of `[since, before)` in which there may be bars, if there is any."""
@@ -123,6 +130,13 @@ def no_listing(provider: str | None, listing: str | None, known: Sequence[tuple[
     near = difflib.get_close_matches(listing, names, n=10, cutoff=0.3) or names[:10]
     more = f" and {len(names) - len(near)} more" if len(near) < len(names) else ""
     return f"there is no listing {listing}{where}; there are {', '.join(near)}{more}"
+
+
+def no_instrument(name: str, known: Sequence[str]) -> str:
+    """Say that there is no such instrument, and which there are."""
+    near = difflib.get_close_matches(name, known, n=10, cutoff=0.3) or known[:10]
+    there = f"there are {', '.join(near)}" if near else "the ledger has none yet"
+    return f"there is no instrument {name}; {there}"
 
 
 def no_timeframe(name: str, built: Sequence[str]) -> str:

@@ -15,14 +15,17 @@ import pyarrow as pa
 from psycopg import sql
 
 from pipeline.aggregation import Spans, moments_of
+from pipeline.consolidation import CONSOLIDATED
 from pipeline.intervals import MINUTE, Interval
 from pipeline.store.arrow import ArrowReader
+from pipeline.store.copying import column_list
 from pipeline.store.series import (
     AmbiguousListing,
     Series,
     UnknownListing,
     UnknownTimeframe,
     life,
+    no_instrument,
     no_listing,
     no_timeframe,
 )
@@ -46,6 +49,13 @@ SELECT provider, listing, min(month) AS first, max(month) AS last FROM market.co
 WHERE provider = coalesce({provider}::text, provider)
   AND listing = coalesce({listing}::text, listing) AND bars + extended > 0
 GROUP BY provider, listing
+"""
+
+_INSTRUMENTS: LiteralString = """
+SELECT instrument, min(month) AS first, max(month) AS last
+FROM market.instruments LEFT JOIN market.listings USING (instrument)
+LEFT JOIN (SELECT * FROM market.coverage WHERE bars + extended > 0) AS c USING (provider, listing)
+GROUP BY instrument ORDER BY instrument
 """
 
 # Minutes are never removed, a changed one leaves a revision, and so does a changed session.
@@ -94,9 +104,10 @@ ORDER BY provider, listing, month
 """
 
 _BARS: LiteralString = """
-SELECT {columns} FROM {view}
-WHERE provider = {provider} AND listing = {listing} AND ts >= {since} AND ts < {before}
+SELECT {columns} FROM {view} WHERE {names} AND ts >= {since} AND ts < {before}
 """
+_OF_LISTING: LiteralString = "provider = {provider} AND listing = {listing}"
+_OF_INSTRUMENT: LiteralString = "instrument = {listing}"
 
 
 class MarketReader:
@@ -128,20 +139,29 @@ class MarketReader:
         return [MINUTE_NAME, *(timeframe.name for timeframe in in_order(map(str, built)))]
 
     def series(self, provider: str | None, listing: str, timeframe: str = MINUTE_NAME) -> Series:
-        """Return the bars of a listing, to be read.
+        """Return the bars of a listing, or of an instrument as `consolidated`, to be read.
 
         Raises:
             UnknownListing, AmbiguousListing, UnknownTimeframe: There are none, or several; the
                 message names what there is.
         """
+        name, first, last = self._life(provider, listing)
+        if timeframe != MINUTE_NAME and timeframe not in (built := self.timeframes()):
+            raise UnknownTimeframe(no_timeframe(timeframe, built))
+        return Series(name, listing, timeframe, life(first, last, timeframe))
+
+    def _life(self, provider: str | None, listing: str) -> tuple[str, date | None, date | None]:
+        """Return the one provider, and the months of the first and the last bar."""
+        if provider == CONSOLIDATED:
+            rows = {row.pop("instrument"): row for row in self._read(_INSTRUMENTS).to_pylist()}
+            if listing not in rows:
+                raise UnknownListing(no_instrument(listing, list(rows)))
+            return CONSOLIDATED, rows[listing]["first"], rows[listing]["last"]
         found = self.known(provider, listing)
         if len(found) > 1:
             raise AmbiguousListing(listing, [name for name, _ in found])
-        if timeframe != MINUTE_NAME and timeframe not in (built := self.timeframes()):
-            raise UnknownTimeframe(no_timeframe(timeframe, built))
-        [(name, key)] = found
-        first, last = self.lives(name, key).get((name, key), (None, None))
-        return Series(name, key, timeframe, life(first, last, timeframe))
+        [(name, _)] = found
+        return name, *self.lives(name, listing).get((name, listing), (None, None))
 
     def lives(
         self, provider: str | None = None, listing: str | None = None
@@ -183,10 +203,10 @@ class MarketReader:
         if whole is None:
             return
         for bars in self._stored(series, whole, limit, newest=since is None):
-            if series.timeframe == MINUTE_NAME:
+            if series.timeframe == MINUTE_NAME and not series.is_consolidated:
                 yield self._with_extended(series, bars)
             else:
-                yield bars
+                yield bars.cast(series.schema)
 
     def gaps(
         self,
@@ -261,12 +281,14 @@ class MarketReader:
 
 def bars_query(series: Series, piece: Interval) -> sql.Composed:
     """Return the query of the bars that begin in a time, without an order."""
-    names = [name for name in series.schema.names if name != "extended"]
+    names, kind, chosen = series.schema.names, CONSOLIDATED, _OF_INSTRUMENT
+    if not series.is_consolidated:
+        names, kind, chosen = [name for name in names if name != "extended"], "bars", _OF_LISTING
+    listing = {"provider": sql.Literal(series.provider), "listing": sql.Literal(series.listing)}
     return sql.SQL(_BARS).format(
-        columns=sql.SQL(", ").join(map(sql.Identifier, names)),
-        view=sql.Identifier("market", f"bars_{series.timeframe}"),
-        provider=sql.Literal(series.provider),
-        listing=sql.Literal(series.listing),
+        columns=column_list(names),
+        view=sql.Identifier("market", f"{kind}_{series.timeframe}"),
+        names=sql.SQL(chosen).format(**listing),
         since=sql.Literal(piece.start),
         before=sql.Literal(piece.end),
     )

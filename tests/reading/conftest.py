@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from pipeline.building import build
+from pipeline.following import follow
 from pipeline.intervals import MINUTE, Interval
 from pipeline.listing import Listing
 from pipeline.settling import Settling
@@ -61,7 +61,7 @@ class World:
 
     def build(self) -> None:
         every = self.execute("SELECT id FROM ledger.listing")
-        build(self.database, self.session, [number for (number,) in every])
+        follow(self.database, self.session, [number for (number,) in every])
 
     def execute(self, statement: str) -> list[tuple[Any, ...]]:
         def run(connection: psycopg.Connection) -> list[tuple[Any, ...]]:
