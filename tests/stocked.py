@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
 
-from pipeline.building import build
 from pipeline.calendars import session_named
+from pipeline.following import follow
 from pipeline.intervals import MINUTE, Interval
 from pipeline.settling import Settling
 from pipeline.store.database import Database
@@ -78,4 +78,4 @@ def stock(database: Database) -> None:
         _deliver(session, "bitfinex", revised, list(_bitcoin(revised, 60_000.5)))
         weeks = span("2024-06-03", "2024-06-15")
         _deliver(session, "alpaca", weeks, list(_nvidia(date(2024, 6, 3), date(2024, 6, 14))))
-        build(database, session, [1, 2, 3])
+        follow(database, session, [1, 2, 3])
