@@ -24,6 +24,7 @@ from pipeline.store.coverage import CoverageRow, coverage
 from pipeline.store.database import Database
 from pipeline.store.listings import listings, sync_universe
 from pipeline.store.ranges import from_multirange
+from pipeline.timeframes import USUAL
 from pipeline.universe import Universe
 from pipeline.universe.files import FilesConfig
 from tests.making import at
@@ -71,6 +72,7 @@ class Home:
     start: str = "2024-01-01"
     end: str | None = None
     session: str = "24x7"
+    timeframes: Sequence[str] = USUAL
     now: datetime = NOW
     reports: list[MonthReport] = field(default_factory=list)
 
@@ -84,6 +86,7 @@ class Home:
         return Universe.model_validate(
             {
                 "start": self.start,
+                "timeframes": list(self.timeframes),
                 "providers": {NAME: {"client": "files", "files": self.files.model_dump()}},
                 "instruments": {
                     symbol: {

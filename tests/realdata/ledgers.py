@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from pipeline.asking import Patience
+from pipeline.building import build
 from pipeline.download import Downloader
 from pipeline.intervals import Interval
 from pipeline.providers.capabilities import RateLimit
@@ -18,7 +19,10 @@ from pipeline.providers.options import ProviderOptions
 from pipeline.reports import MonthReport
 from pipeline.store.database import Database
 from pipeline.store.listings import listings, sync_universe
+from pipeline.store.session import LedgerSession
 from pipeline.universe import Universe
+from tests.realdata.published import Bars
+from tests.realdata.reading import query
 from venue import VenueProcess
 
 PROVIDER = "bitfinex"
@@ -38,6 +42,15 @@ class Recording:
     key: str
     files: Sequence[Path]
     life: Interval
+
+
+def as_file(path: Path, bars: Bars) -> Path:
+    """Write bars as the plain CSV that the venue reads."""
+    lines = (
+        ",".join(map(repr, (int(ts.timestamp()) * 1000, *bar))) for ts, bar in sorted(bars.items())
+    )
+    path.write_text("\n".join(["ts,open,high,low,close,volume", *lines]))
+    return path
 
 
 @contextmanager
@@ -89,6 +102,13 @@ def fill(
     finally:
         provider.close()
     return reports
+
+
+def build_bars(database: Database) -> None:
+    """Build the bars above all minutes that have changed."""
+    numbers = [number for (number,) in query(database, "SELECT id FROM ledger.listing")]
+    with LedgerSession(database) as session:
+        build(database, session, numbers)
 
 
 def _universe(recordings: Iterable[Recording]) -> Universe:

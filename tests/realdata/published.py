@@ -12,17 +12,26 @@ import io
 import json
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from pyarrow import feather
+
 FOLDER = "Zombie-3000_Bitfinex-historical-data"
 BITTREX = "freqtrade_freqtrade"
-LEAN = "QuantConnect_Lean_history/restated_minutes"
+FREQTRADE = "freqtrade_freqtrade/HEAD"
+FXY = "Wat-Street_money-making/Datasets"
+SPY = "gbeced_pyalgotrade/testcases/data"
+LEAN = "QuantConnect_Lean/Data/equity/usa"
+RESTATED = "QuantConnect_Lean_history/restated_minutes"
+NEW_YORK = ZoneInfo("America/New_York")
 MINUTE = timedelta(minutes=1)
 BODY_SPAN = timedelta(hours=2)
 COLUMNS = ("open", "high", "low", "close", "volume")
+
+_TEN_THOUSAND = 10_000
 
 Bars = Mapping[datetime, tuple[float, ...]]
 """Time to open, high, low, close and volume."""
@@ -60,17 +69,75 @@ def bittrex(folder: Path, file: str) -> Bars:
     }
 
 
+def freqtrade(folder: Path, name: str) -> Bars:
+    """Return the bars of one of freqtrade's files, such as `XRP_ETH-5m`."""
+    table = feather.read_table(folder / FREQTRADE / f"{name}.feather")
+    stamps, *values = (table[name].to_pylist() for name in ("date", *COLUMNS))
+    moments = [stamp.to_pydatetime().astimezone(UTC) for stamp in stamps]
+    return dict(zip(moments, zip(*values, strict=True), strict=True))
+
+
+def fxy(folder: Path) -> Bars:
+    """Return two years of a fund of yen.
+
+    They are in UTC: in summer as in winter most is traded at 09:30 and 15:59 in New York, and
+    nothing before 04:00.
+    """
+    (path,) = (folder / FXY).glob("FXY_1min_*.csv")
+    with path.open(newline="") as file:
+        rows = list(csv.reader(file))[1:]
+    return dict(_row(datetime.fromisoformat(row[0]).replace(tzinfo=UTC), row[1:]) for row in rows)
+
+
+def spy(folder: Path) -> Bars:
+    """Return March 2011 of SPY, whose file has the ends of minutes, in UTC."""
+    with (folder / SPY / "nt-spy-minute-2011-03.csv").open(newline="") as file:
+        rows = list(csv.reader(file, delimiter=";"))
+    return dict(
+        _row(datetime.strptime(row[0], "%Y%m%d %H%M%S").replace(tzinfo=UTC) - MINUTE, row[1:])
+        for row in rows
+    )
+
+
+def days_of_lean(folder: Path, share: str, month: date) -> list[date]:
+    """Return the days of a month of which Lean has minutes."""
+    files = (folder / LEAN / "minute" / share).glob(f"{month:%Y%m}*_trade.zip")
+    return sorted(date.fromisoformat(file.name[:8]) for file in files)
+
+
+def lean(folder: Path, share: str, *days: date) -> Bars:
+    """Return the minutes that Lean has of some days."""
+    root = folder / LEAN / "minute" / share
+    paths = {day: root / f"{day:%Y%m%d}_trade.zip" for day in days}
+    return {ts: bar for day, path in paths.items() for ts, bar in _minutes_of_lean(day, path)}
+
+
+def lean_above(folder: Path, share: str, length: str) -> Bars:
+    """Return Lean's own bars of a `daily` or `hour` file: of days from midnight in New York on."""
+    rows = _rows_of_zip(folder / LEAN / length / f"{share}.zip")
+    return dict(
+        _row(
+            datetime.strptime(stamp, "%Y%m%d %H:%M").replace(tzinfo=NEW_YORK), cells, _TEN_THOUSAND
+        )
+        for stamp, *cells in rows
+    )
+
+
 def restated(folder: Path, share: str, *days: str) -> list[Bars]:
     """Return what was published of some days (`20131007`), the oldest publication first.
 
-    Rows are milliseconds since midnight in New York, and prices in ten-thousandths of a dollar. A
-    few have a volume below zero, which no exchange could have sent: they are left out.
+    A few rows have a volume below zero, which no exchange could have sent: they are left out.
     """
     by_day = [
-        sorted((folder / LEAN / share).glob(f"{day}_*.zip"), key=_published_at) for day in days
+        sorted((folder / RESTATED / share).glob(f"{day}_*.zip"), key=_published_at) for day in days
     ]
     return [
-        {ts: bar for day, path in zip(days, paths, strict=True) for ts, bar in _lean(day, path)}
+        {
+            ts: bar
+            for day, path in zip(days, paths, strict=True)
+            for ts, bar in _minutes_of_lean(date.fromisoformat(day), path)
+            if bar[-1] >= 0
+        }
         for paths in zip(*by_day, strict=True)
     ]
 
@@ -80,14 +147,25 @@ def _published_at(path: Path) -> tuple[int, ...]:
         return archive.infolist()[0].date_time
 
 
-def _lean(day: str, path: Path) -> Iterator[tuple[datetime, tuple[float, ...]]]:
-    midnight = datetime.strptime(day, "%Y%m%d").replace(tzinfo=ZoneInfo("America/New_York"))
+def _minutes_of_lean(day: date, path: Path) -> Iterator[tuple[datetime, tuple[float, ...]]]:
+    """Rows are milliseconds since midnight in New York, and prices in ten-thousandths."""
+    midnight = datetime.combine(day, time())
+    for ms, *cells in _rows_of_zip(path):
+        local = midnight + timedelta(milliseconds=int(ms))
+        yield _row(local.replace(tzinfo=NEW_YORK), cells, _TEN_THOUSAND)
+
+
+def _rows_of_zip(path: Path) -> Iterator[list[str]]:
     with zipfile.ZipFile(path) as archive:
         text = archive.read(archive.namelist()[0]).decode()
-    for ms, *prices, volume in csv.reader(io.StringIO(text)):
-        ts = (midnight + timedelta(milliseconds=int(ms))).astimezone(UTC)
-        if int(volume) >= 0:
-            yield ts, (*(int(price) / 10_000 for price in prices), float(volume))
+    return csv.reader(io.StringIO(text))
+
+
+def _row(
+    ts: datetime, cells: Iterable[str], divisor: float = 1
+) -> tuple[datetime, tuple[float, ...]]:
+    *prices, volume = map(float, cells)
+    return ts.astimezone(UTC), (*(price / divisor for price in prices), volume)
 
 
 def _bar(row: list[float]) -> tuple[datetime, tuple[float, ...]]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from pipeline.intervals import Interval
 from pipeline.store.database import Database
+from tests.oracle import Bar
 from tests.realdata.published import Bars
 
 _TABLES = ("bars_1m", "coverage", "fetch_failure", "bar_revision", "quarantine")
@@ -24,6 +25,13 @@ def stored(database: Database, listing: str) -> Bars:
         listing,
     )
     return {ts: tuple(values) for ts, *values in rows}
+
+
+def bars_above(database: Database, listing: str, timeframe: str) -> list[Bar]:
+    """Return the bars of a timeframe of a listing as an analyst reads them, in order of time."""
+    columns = ", ".join(Bar._fields)
+    statement = f"SELECT {columns} FROM market.bars_{timeframe} WHERE listing = %s ORDER BY ts"
+    return [Bar(*row) for row in query(database, statement, listing)]
 
 
 def query(database: Database, statement: str, *values: object) -> Sequence[tuple[Any, ...]]:

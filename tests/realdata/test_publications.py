@@ -16,7 +16,7 @@ from pipeline.store.database import Database
 from pipeline.store.revisions import refused_deliveries
 from tests.making import at
 from tests.realdata import published
-from tests.realdata.ledgers import Recording, fill, venue_of
+from tests.realdata.ledgers import Recording, as_file, fill, venue_of
 from tests.realdata.published import Bars
 from tests.realdata.reading import query, stored
 
@@ -49,16 +49,6 @@ def listing(share: str) -> str:
     return f"{share.upper()}-USD"
 
 
-def as_file(folder: Path, share: str, bars: Bars) -> Path:
-    """Write bars as the plain CSV that the venue reads."""
-    path = folder / f"{share}.csv"
-    lines = (
-        ",".join(map(repr, (int(ts.timestamp()) * 1000, *bar))) for ts, bar in sorted(bars.items())
-    )
-    path.write_text("\n".join(["ts,open,high,low,close,volume", *lines]))
-    return path
-
-
 @pytest.fixture(scope="module")
 def restated(
     shared_database: Database, market_data: Path, tmp_path_factory: pytest.TempPathFactory
@@ -69,7 +59,7 @@ def restated(
         folder = tmp_path_factory.mktemp("publication")
         now = FIRST_ASKED + number * timedelta(days=365)
         recordings = [
-            Recording(listing(share), [as_file(folder, share, bars[number])], LIFE)
+            Recording(listing(share), [as_file(folder / f"{share}.csv", bars[number])], LIFE)
             for share, bars in publications.items()
         ]
         with venue_of(recordings, now) as venue:
