@@ -181,7 +181,7 @@ def differences(found: Sequence[Bar], right: Sequence[Bar]) -> list[str]:
             one, other = getattr(mine, name), getattr(bar, name)
             same = one == other
             if name in {"volume", "vwap"} and None not in {one, other}:
-                same = math.isclose(one, other, rel_tol=1e-12, abs_tol=1e-12)
+                same = math.isclose(one, other, rel_tol=1e-12)
             if not same:
                 texts.append(f"{bar.ts}: {name} is {one}, not {other}")
     return texts

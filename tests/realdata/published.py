@@ -19,6 +19,8 @@ from zoneinfo import ZoneInfo
 
 from pyarrow import feather
 
+from tests.oracle import Minute
+
 FOLDER = "Zombie-3000_Bitfinex-historical-data"
 BITTREX = "freqtrade_freqtrade"
 FREQTRADE = "freqtrade_freqtrade/HEAD"
@@ -171,6 +173,16 @@ def _row(
 def _bar(row: list[float]) -> tuple[datetime, tuple[float, ...]]:
     ms, open_, close, high, low, volume = row
     return datetime.fromtimestamp(ms / 1000, UTC), (open_, high, low, close, volume)
+
+
+def in_new_york(day: date, clock: time = time()) -> datetime:
+    """Return when clocks in New York show that time of a day, in UTC."""
+    return datetime.combine(day, clock, NEW_YORK).astimezone(UTC)
+
+
+def as_minutes(bars: Bars) -> dict[datetime, Minute]:
+    """Return bars in the form in which those above them are worked out."""
+    return {ts: Minute._make((*bar, None, None)) for ts, bar in bars.items()}
 
 
 def between(bars: Bars, start: datetime, end: datetime) -> Bars:
