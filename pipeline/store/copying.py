@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 import pgpq
 import psycopg
 import pyarrow as pa
 from psycopg import sql
+
+NO_ROWS: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8) + b"\xff\xff"
+"""What the server sends for no rows: a header without flags, and the end."""
 
 
 def copy_rows(connection: psycopg.Connection, table: sql.Identifier, rows: pa.Table) -> None:
@@ -23,16 +27,29 @@ def copy_rows(connection: psycopg.Connection, table: sql.Identifier, rows: pa.Ta
     """
     if rows.num_rows == 0:
         return
-    rows = rows.combine_chunks()
-    encoder = pgpq.ArrowToPostgresBinaryEncoder(rows.schema)
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
         table, column_list(rows.schema.names)
     )
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.write(encoder.write_header())
-        for batch in rows.to_batches():
-            copy.write(encoder.write_batch(batch))
-        copy.write(encoder.finish())
+        for piece in encoded(rows):
+            copy.write(piece)
+
+
+def encoded(rows: pa.Table) -> Iterator[bytes]:
+    """Yield what the server would send for these rows, by a COPY in its binary format."""
+    rows = rows.combine_chunks()
+    encoder = pgpq.ArrowToPostgresBinaryEncoder(rows.schema)
+    yield encoder.write_header()
+    for batch in rows.to_batches():
+        yield encoder.write_batch(batch)
+    yield encoder.finish()
+
+
+def copy_out(connection: psycopg.Connection, query: sql.Composed) -> bytes:
+    """Return what the server sends for the rows of a query, by a COPY in its binary format."""
+    statement = sql.SQL("COPY ({}) TO STDOUT (FORMAT BINARY)").format(query)
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        return b"".join(bytes(piece) for piece in copy)
 
 
 def with_constant(rows: pa.Table, name: str, value: pa.Scalar) -> pa.Table:

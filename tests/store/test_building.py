@@ -115,10 +115,10 @@ class Desk:
         ]
 
     def versions(self) -> dict[tuple[str, datetime], str]:
-        """Which transaction wrote each stored row."""
+        """Which transaction wrote each stored row, and which one locked it."""
         found: dict[tuple[str, datetime], str] = {}
         for name in USUAL:
-            rows = self.execute(f"SELECT ts, xmin::text FROM ledger.bars_{name}")
+            rows = self.execute(f"SELECT ts, xmin || ' ' || xmax FROM ledger.bars_{name}")
             found |= {(name, ts): version for ts, version in rows}
         return found
 
