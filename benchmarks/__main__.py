@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from benchmarks import (
+    building,
     covered,
     gaps,
     healing,
@@ -27,6 +28,7 @@ BENCHMARKS = {
     "silences": silences,
     "status": status,
     "reading": reading,
+    "building": building,
 }
 
 

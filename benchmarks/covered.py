@@ -117,7 +117,7 @@ def _dagster_run(instance: dg.DagsterInstance, cells: list[Cell]) -> None:
     job = build_defs().resolve_implicit_global_asset_job_def()
     result = job.execute_in_process(
         instance=instance,
-        asset_selection=[dg.AssetKey([PROVIDER, name]) for name in ("bars_1m", "gaps")],
+        asset_selection=[dg.AssetKey([PROVIDER, name]) for name in ("bars_1m", "gaps", "bars")],
         tags={
             "dagster/asset_partition_range_start": to_key(cells[0]),
             "dagster/asset_partition_range_end": to_key(cells[-1]),

@@ -52,16 +52,25 @@ def _download(count: int, venue_url: str) -> None:
         with Downloader(database, open_client(database, venue)) as downloader:
             for month in first_days(wanted):
                 listing = downloader.download(listing, month).listing
-    sys.stdout.write(str(_peak()))
+    sys.stdout.write(str(peak()))
 
 
-def _peak() -> float:
+def peak() -> float:
     """Return this program's peak memory in MiB.
 
     `ru_maxrss` would not do: it remembers what the process was before it became this program.
     """
+    return _mebibytes("VmHWM")
+
+
+def resident() -> float:
+    """Return the memory that this program has now, in MiB."""
+    return _mebibytes("VmRSS")
+
+
+def _mebibytes(name: str) -> float:
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    kibibytes = next(line.split()[1] for line in lines if line.startswith("VmHWM:"))
+    kibibytes = next(line.split()[1] for line in lines if line.startswith(f"{name}:"))
     return int(kibibytes) / 1024
 
 

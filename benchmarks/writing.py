@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import io
 import statistics
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
@@ -21,12 +20,16 @@ from requests.adapters import HTTPAdapter
 
 from benchmarks.figures import Figure
 from benchmarks.setting import (
+    Streams,
     binance_venue,
+    copy_in,
+    copy_out,
     first_days,
     fresh_database,
     months,
     open_client,
     put_in_ledger,
+    timed,
 )
 from pipeline.download import Downloader
 from pipeline.listing import Listing
@@ -90,10 +93,10 @@ def run() -> Iterator[Figure]:
         ours, floor, loop = [], [], []
         for _ in range(ROUNDS):
             _empty(database)
-            floor.append(_timed(lambda: _copy_in(database, copies)))
+            floor.append(timed(lambda: _copy_in(database, copies)))
             _empty(database)
-            ours.append(_timed(lambda: _download(database, client, listing)))
-            loop.append(_timed(lambda: _ccxt_loop(bare)))
+            ours.append(timed(lambda: _download(database, client, listing)))
+            loop.append(timed(lambda: _ccxt_loop(bare)))
     yield from _figures(rows, ours, floor, loop)
 
 
@@ -108,12 +111,6 @@ def _figures(
         "response to commit / bare COPY", f"{to_floor:.0%}", ">= 15 % (aim 30 %)", to_floor >= 0.15
     )
     yield Figure("response to commit / ccxt's loop", f"{to_loop:.2f}x", "> 1 (aim)", None)
-
-
-def _timed(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
 
 
 def _download(database: Database, client: CcxtProvider, listing: Listing) -> int:
@@ -139,26 +136,14 @@ def _ccxt_loop(exchange: ccxt.Exchange) -> int:
     return rows
 
 
-def _copy_out(database: Database) -> dict[str, list[bytes]]:
-    """Return the binary COPY stream of each month's table."""
-    streams = {}
-    with database.connect() as connection, connection.cursor() as cursor:
-        for name in _tables(connection):
-            statement = sql.SQL("COPY {} TO STDOUT (FORMAT BINARY)").format(name)
-            with cursor.copy(statement) as copy:
-                whole = b"".join(bytes(piece) for piece in copy)
-            step = 1 << 20
-            streams[name.as_string()] = [whole[i : i + step] for i in range(0, len(whole), step)]
-    return streams
+def _copy_out(database: Database) -> Streams:
+    with database.connect() as connection:
+        return copy_out(connection, _tables(connection))
 
 
-def _copy_in(database: Database, streams: dict[str, list[bytes]]) -> None:
-    with database.connect() as connection, connection.cursor() as cursor:
-        for name, pieces in streams.items():
-            with cursor.copy(f"COPY {name} FROM STDIN (FORMAT BINARY)".encode()) as copy:
-                for piece in pieces:
-                    copy.write(piece)
-            connection.commit()
+def _copy_in(database: Database, streams: Streams) -> None:
+    with database.connect() as connection:
+        copy_in(connection, streams)
 
 
 def _empty(database: Database) -> None:
