@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from assets.downloading import CellOutcome
+from assets.outcomes import CellOutcome
 from pipeline.store.health import ProviderHealth
 from pipeline.store.losses import Threat
 

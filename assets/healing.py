@@ -13,8 +13,9 @@ from pydantic import Field
 
 from assets import metadata
 from assets.consolidated import log_consolidated
-from assets.downloading import CellOutcome, follow_minutes, look, outcome_of
+from assets.downloading import follow_minutes, look
 from assets.minutes import failure, materialization, tell, warn_of_incomplete
+from assets.outcomes import CellOutcome, outcome_of
 from pipeline.download import Downloader
 from pipeline.heal import Healing, default_budget, find_tasks, heal
 from pipeline.providers.errors import ProviderError

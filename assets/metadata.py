@@ -8,7 +8,7 @@ import dagster as dg
 import pyarrow as pa
 
 from assets.candles import candle_picture
-from assets.downloading import PICTURE_SLICES, CellOutcome
+from assets.outcomes import PICTURE_SLICES, CellOutcome
 from assets.pictures import picture
 from pipeline.aggregation import TIMEFRAME_SCHEMA
 from pipeline.store.reasons import ReasonedGap

@@ -18,7 +18,8 @@ from pydantic import Field
 from assets import heat_map, metadata
 from assets.checks import logged, minutes_add_up, minutes_add_up_spec
 from assets.consolidated import log_consolidated
-from assets.downloading import CellOutcome, download_cells, follow_minutes, judge_cells
+from assets.downloading import download_cells, follow_minutes, judge_cells
+from assets.outcomes import CellOutcome
 from pipeline.plan import CELLS_PER_RUN
 from pipeline.providers.errors import ProviderError
 from pipeline.store.database import Database

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from pipeline.parquet import Folder, Manifest, checksum
 from pipeline.store.arrow import ArrowReader
+from pipeline.store.catalog import Catalog
 from pipeline.store.database import Database
 from pipeline.store.series import Series, UnknownTimeframe, life, no_timeframe
 from pipeline.store.views import MarketReader
@@ -106,7 +107,7 @@ class Exporter:
     def __init__(self, database: Database, destination: str) -> None:
         self._folder = Folder(destination)
         self._arrow = ArrowReader(database)
-        self._reader = MarketReader(self._arrow)
+        self._catalog, self._reader = Catalog(self._arrow), MarketReader(self._arrow)
         self._connection = database.connect()
         self._connection.autocommit = True
 
@@ -123,13 +124,13 @@ class Exporter:
                 names what is.
         """
         for provider in selection.providers:
-            self._reader.known(provider, None)
+            self._catalog.known(provider, None)
         for listing in selection.listings:
-            self._reader.known(None, listing)
+            self._catalog.known(None, listing)
         timeframes = self._timeframes(selection)
         return [
             target
-            for (provider, listing), (first, last) in sorted(self._reader.lives().items())
+            for (provider, listing), (first, last) in sorted(self._catalog.lives().items())
             if _named(provider, selection.providers) and _named(listing, selection.listings)
             for timeframe in timeframes
             for target in _years(
@@ -184,10 +185,10 @@ class Exporter:
         one = target.series
         if one.timeframe != MINUTE_NAME:
             return None
-        return self._reader.mark(one, _year(target.year), _year(target.year + 1))
+        return self._catalog.mark(one, _year(target.year), _year(target.year + 1))
 
     def _timeframes(self, selection: Selection) -> list[str]:
-        built = self._reader.timeframes()
+        built = self._catalog.timeframes()
         for name in selection.timeframes:
             if name not in built:
                 raise UnknownTimeframe(no_timeframe(name, built))

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from pipeline.settings import load_settings
 from pipeline.store.arrow import ArrowReader
+from pipeline.store.catalog import Catalog
 from pipeline.store.database import Database
 from pipeline.store.series import (
     AmbiguousListing,
@@ -74,7 +75,7 @@ class Ledger(Generic[Form]):
 
     def __init__(self, arrow: ArrowReader, form: Callable[[pa.Table], Form]) -> None:
         self._arrow = arrow
-        self._reader = MarketReader(arrow)
+        self._catalog, self._reader = Catalog(arrow), MarketReader(arrow)
         self._form = form
 
     def __enter__(self) -> Self:
@@ -121,7 +122,7 @@ class Ledger(Generic[Form]):
         if limit is not None and limit < 1:
             raise ValueError(f"limit is {limit}; give a positive number of bars, or None for all")
         with self._arrow.snapshot():
-            series = self._reader.series(provider, listing, timeframe)
+            series = self._catalog.series(provider, listing, timeframe)
             tables = list(self._reader.bars(series, since, before, limit))
         return self._form(pa.concat_tables([series.schema.empty_table(), *tables]))
 
@@ -188,7 +189,7 @@ class Ledger(Generic[Form]):
     ) -> None:
         _check(since, before)
         if listing is not None or provider is not None:
-            self._reader.known(provider, listing)
+            self._catalog.known(provider, listing)
 
 
 def to_pandas(table: pa.Table) -> pd.DataFrame:

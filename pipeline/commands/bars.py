@@ -51,6 +51,7 @@ def bars(
     """
     from pipeline.settings import load_settings
     from pipeline.store.arrow import ArrowReader
+    from pipeline.store.catalog import Catalog
     from pipeline.store.database import Database
     from pipeline.store.series import AmbiguousListing, UnknownTimeframe
     from pipeline.store.views import MarketReader
@@ -61,9 +62,8 @@ def bars(
     if limit is None and not (as_csv or as_json or since or before):
         limit = _SHOWN
     with ArrowReader(Database.existing(load_settings())) as arrow, arrow.snapshot():
-        reader = MarketReader(arrow)
         try:
-            series = reader.series(provider, listing, timeframe)
+            series = Catalog(arrow).series(provider, listing, timeframe)
         except AmbiguousListing as error:
             raise typer.BadParameter(
                 f"{listing} is listed at {', '.join(error.providers)}; choose one",
@@ -71,7 +71,7 @@ def bars(
             ) from None
         except UnknownTimeframe as error:
             raise typer.BadParameter(str(error), param_hint="--timeframe") from None
-        found = reader.bars(series, start, end, limit)
+        found = MarketReader(arrow).bars(series, start, end, limit)
         if as_csv:
             _print_csv(series.schema.names, found)
         elif as_json:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Self
+from datetime import datetime
+from typing import TYPE_CHECKING, LiteralString, Self
 
 import psycopg
 import pyarrow as pa
@@ -46,6 +47,15 @@ class ArrowReader:
             cursor.execute(query.as_string())
             return cursor.fetch_arrow_table()
 
+    def ask(self, query: LiteralString, **values: object) -> pa.Table:
+        """Return the rows of a query with values in the places that it names; None is NULL.
+
+        Raises:
+            psycopg.OperationalError, psycopg.ProgrammingError: As `read`.
+        """
+        literals = {name: _literal(value) for name, value in values.items()}
+        return self.read(sql.SQL(query).format(**literals))
+
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Have all queries see what was committed when the first one began.
@@ -85,6 +95,13 @@ class ArrowReader:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _literal(value: object) -> sql.Composable:
+    """Return a literal whose type PostgreSQL knows, also when it is null."""
+    if isinstance(value, datetime):
+        return sql.Literal(value)
+    return sql.SQL("NULL") if value is None else sql.Literal(str(value))
 
 
 def _refusal(error: ProgrammingError) -> psycopg.Error:

@@ -8,7 +8,7 @@ long as a partition: each is sorted in memory, and years of them pass without be
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import datetime
 from typing import LiteralString
 
 import pyarrow as pa
@@ -19,24 +19,8 @@ from pipeline.consolidation import CONSOLIDATED
 from pipeline.intervals import MINUTE, Interval
 from pipeline.store.arrow import ArrowReader
 from pipeline.store.copying import column_list
-from pipeline.store.series import (
-    AmbiguousListing,
-    Series,
-    UnknownListing,
-    UnknownTimeframe,
-    life,
-    no_instrument,
-    no_listing,
-    no_timeframe,
-)
-from pipeline.timeframes import MINUTE_NAME, Timeframe, in_order
-
-_LISTINGS: LiteralString = """
-SELECT provider, listing FROM market.listings
-WHERE provider = coalesce({provider}::text, provider)
-  AND listing = coalesce({listing}::text, listing)
-ORDER BY provider, listing
-"""
+from pipeline.store.series import Series
+from pipeline.timeframes import MINUTE_NAME
 
 _SESSION: LiteralString = """
 SELECT s.since, s.before FROM market.sessions s JOIN market.listings l USING (session)
@@ -44,39 +28,6 @@ WHERE l.provider = {provider} AND l.listing = {listing}
   AND s.before > {since}::timestamptz AND s.since < {before}::timestamptz
 """
 
-_LIVES: LiteralString = """
-SELECT provider, listing, min(month) AS first, max(month) AS last FROM market.coverage
-WHERE provider = coalesce({provider}::text, provider)
-  AND listing = coalesce({listing}::text, listing) AND bars + extended > 0
-GROUP BY provider, listing
-"""
-
-_INSTRUMENTS: LiteralString = """
-SELECT instrument, min(month) AS first, max(month) AS last
-FROM market.instruments LEFT JOIN market.listings USING (instrument)
-LEFT JOIN (SELECT * FROM market.coverage WHERE bars + extended > 0) AS c USING (provider, listing)
-GROUP BY instrument ORDER BY instrument
-"""
-
-# Minutes are never removed, a changed one leaves a revision, and so does a changed session.
-_MARK: LiteralString = """
-SELECT concat_ws(' ', l.session, c.bars, c.extended, r.count, r.latest, s.count, s.latest) AS mark
-FROM market.listings l,
-LATERAL (SELECT sum(bars) AS bars, sum(extended) AS extended FROM market.coverage c
-         WHERE c.provider = l.provider AND c.listing = l.listing
-           AND month >= {first}::date AND month < {after}::date) AS c,
-LATERAL (SELECT count(*), coalesce(max(extract(epoch FROM seen_at)), 0) AS latest
-         FROM market.revisions r WHERE r.provider = l.provider AND r.listing = l.listing
-           AND ts >= {since}::timestamptz AND ts < {before}::timestamptz) AS r,
-LATERAL (SELECT count(*), coalesce(max(extract(epoch FROM seen_at)), 0) AS latest
-         FROM market.session_revisions s WHERE s.session = l.session
-           AND month >= {first}::date AND month < {after}::date) AS s
-WHERE l.provider = {provider} AND l.listing = {listing}
-"""
-
-_VIEWS: LiteralString = """
-SELECT table_name AS name FROM information_schema.views WHERE table_schema = 'market'
-"""
 
 _GAPS: LiteralString = """
 SELECT provider, listing, symbol, since, before, minutes::bigint AS minutes, state, reason,
@@ -111,7 +62,7 @@ _OF_INSTRUMENT: LiteralString = "instrument = {listing}"
 
 
 class MarketReader:
-    """Reads the schema `market`.
+    """Reads bars, gaps and coverage.
 
     Args:
         arrow: The connection. What should be of one moment is to be read in one `snapshot` of it.
@@ -119,74 +70,6 @@ class MarketReader:
 
     def __init__(self, arrow: ArrowReader) -> None:
         self._arrow = arrow
-
-    def listings(
-        self, provider: str | None = None, listing: str | None = None
-    ) -> list[tuple[str, str]]:
-        """Return provider and name of all listings, or of those that are named, sorted."""
-        found = self._read(_LISTINGS, provider=provider, listing=listing)
-        return [(row["provider"], row["listing"]) for row in found.to_pylist()]
-
-    def timeframes(self) -> list[str]:
-        """Return the names of the timeframes that can be read, the shortest first."""
-        views = {row["name"] for row in self._read(_VIEWS).to_pylist()}
-        built = []
-        for name in sorted(view.removeprefix("bars_") for view in views if view[:5] == "bars_"):
-            try:
-                built.append(Timeframe.named(name))
-            except ValueError:  # a view of another kind, or the minutes
-                continue
-        return [MINUTE_NAME, *(timeframe.name for timeframe in in_order(map(str, built)))]
-
-    def series(self, provider: str | None, listing: str, timeframe: str = MINUTE_NAME) -> Series:
-        """Return the bars of a listing, or of an instrument as `consolidated`, to be read.
-
-        Raises:
-            UnknownListing, AmbiguousListing, UnknownTimeframe: There are none, or several; the
-                message names what there is.
-        """
-        name, first, last = self._life(provider, listing)
-        if timeframe != MINUTE_NAME and timeframe not in (built := self.timeframes()):
-            raise UnknownTimeframe(no_timeframe(timeframe, built))
-        return Series(name, listing, timeframe, life(first, last, timeframe))
-
-    def _life(self, provider: str | None, listing: str) -> tuple[str, date | None, date | None]:
-        """Return the one provider, and the months of the first and the last bar."""
-        if provider == CONSOLIDATED:
-            rows = {row.pop("instrument"): row for row in self._read(_INSTRUMENTS).to_pylist()}
-            if listing not in rows:
-                raise UnknownListing(no_instrument(listing, list(rows)))
-            return CONSOLIDATED, rows[listing]["first"], rows[listing]["last"]
-        found = self.known(provider, listing)
-        if len(found) > 1:
-            raise AmbiguousListing(listing, [name for name, _ in found])
-        [(name, _)] = found
-        return name, *self.lives(name, listing).get((name, listing), (None, None))
-
-    def lives(
-        self, provider: str | None = None, listing: str | None = None
-    ) -> dict[tuple[str, str], tuple[date, date]]:
-        """Return the months of the first and the last minute with a bar, of each listing."""
-        rows = self._read(_LIVES, provider=provider, listing=listing).to_pylist()
-        return {(row["provider"], row["listing"]): (row["first"], row["last"]) for row in rows}
-
-    def mark(self, series: Series, since: datetime, before: datetime) -> str:
-        """Return what changes whenever the minutes of whole months change, and seldom else."""
-        names = {"provider": series.provider, "listing": series.listing}
-        months = {"first": since.date(), "after": before.date()}
-        found = self._read(_MARK, **names, **months, since=since, before=before)
-        return str(found["mark"][0].as_py())
-
-    def known(self, provider: str | None, listing: str | None) -> list[tuple[str, str]]:
-        """Return provider and name of the listings of this provider and name (None: any).
-
-        Raises:
-            UnknownListing: There is none.
-        """
-        found = self.listings(provider, listing)
-        if not found:
-            raise UnknownListing(no_listing(provider, listing, self.listings()))
-        return found
 
     def bars(
         self,
@@ -216,7 +99,9 @@ class MarketReader:
         before: datetime | None = None,
     ) -> pa.Table:
         """Return `market.gaps` that touch `[since, before)`, by provider, listing and time."""
-        return self._read(_GAPS, provider=provider, listing=listing, since=since, before=before)
+        return self._arrow.ask(
+            _GAPS, provider=provider, listing=listing, since=since, before=before
+        )
 
     def coverage(
         self,
@@ -226,7 +111,9 @@ class MarketReader:
         before: datetime | None = None,
     ) -> pa.Table:
         """Return the months of `market.coverage` that touch `[since, before)`, in that order."""
-        return self._read(_COVERAGE, provider=provider, listing=listing, since=since, before=before)
+        return self._arrow.ask(
+            _COVERAGE, provider=provider, listing=listing, since=since, before=before
+        )
 
     def _stored(
         self, series: Series, whole: Interval, limit: int | None, *, newest: bool
@@ -269,14 +156,10 @@ class MarketReader:
             return series.schema.empty_table()
         first, last = bars["ts"][0].as_py(), bars["ts"][-1].as_py()
         names = {"provider": series.provider, "listing": series.listing}
-        rows = self._read(_SESSION, **names, since=first, before=last + MINUTE).to_pylist()
+        rows = self._arrow.ask(_SESSION, **names, since=first, before=last + MINUTE).to_pylist()
         open_ = Spans(Interval(row["since"], row["before"]) for row in rows)
         extended = ~open_.hold(moments_of(bars))
         return bars.append_column("extended", pa.array(extended)).cast(series.schema)
-
-    def _read(self, query: LiteralString, **values: object) -> pa.Table:
-        literals = {name: _literal(value) for name, value in values.items()}
-        return self._arrow.read(sql.SQL(query).format(**literals))
 
 
 def bars_query(series: Series, piece: Interval) -> sql.Composed:
@@ -292,10 +175,3 @@ def bars_query(series: Series, piece: Interval) -> sql.Composed:
         since=sql.Literal(piece.start),
         before=sql.Literal(piece.end),
     )
-
-
-def _literal(value: object) -> sql.Composable:
-    """Return a literal whose type PostgreSQL knows, also when it is null."""
-    if isinstance(value, datetime):
-        return sql.Literal(value)
-    return sql.SQL("NULL") if value is None else sql.Literal(str(value))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
-from assets.downloading import CellOutcome, download_cells
+from assets.downloading import download_cells
+from assets.outcomes import CellOutcome
 from assets.pictures import picture
 from pipeline.store.cells import Cell, Slice
 from resources.downloads import DownloadsResource

@@ -10,7 +10,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from assets.downloading import CellOutcome, download_cells
+from assets.downloading import download_cells
+from assets.outcomes import CellOutcome
 from pipeline.download import Downloader
 from pipeline.providers.alpha_vantage_client import AlphaVantageProvider
 from pipeline.providers.capabilities import RateLimit

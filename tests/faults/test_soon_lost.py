@@ -12,7 +12,8 @@ import dagster as dg
 import pytest
 
 from assets.checks import minutes_add_up
-from assets.downloading import CellOutcome, download_cells
+from assets.downloading import download_cells
+from assets.outcomes import CellOutcome
 from pipeline.commands.status import _losses, _show_losses
 from pipeline.download import Downloader
 from pipeline.heal import find_tasks, heal

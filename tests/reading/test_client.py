@@ -23,6 +23,7 @@ from pipeline.reading import (
 )
 from pipeline.settings import SettingsError
 from pipeline.store.arrow import ArrowReader
+from pipeline.store.catalog import Catalog
 from pipeline.store.database import DatabaseError
 from pipeline.store.views import MarketReader, bars_query
 from tests.making import at, span
@@ -234,7 +235,7 @@ def test_a_reading_sees_one_moment(changing: World) -> None:
     with ArrowReader(changing.database) as arrow:
         reader = MarketReader(arrow)
         with arrow.snapshot():
-            series = reader.series("bitfinex", "BTC-USD")
+            series = Catalog(arrow).series("bitfinex", "BTC-USD")
             tables = reader.bars(series)
             first = next(tables)
             changing.execute("UPDATE ledger.bars_1m SET close = -1")
@@ -250,7 +251,7 @@ def test_a_month_of_minutes_is_read_from_one_partition_by_its_index(changing: Wo
     )
     changing.execute("ANALYZE")
     with ArrowReader(changing.database) as arrow:
-        series = MarketReader(arrow).series("bitfinex", "BTC-USD")
+        series = Catalog(arrow).series("bitfinex", "BTC-USD")
     query = bars_query(series, span("2023-12-31T12:00", "2023-12-31T13:00"))
 
     def explain(connection: psycopg.Connection) -> str:
