@@ -9,8 +9,8 @@ from datetime import datetime
 from pathlib import Path
 
 from pipeline.asking import Patience
-from pipeline.building import build
 from pipeline.download import Downloader
+from pipeline.following import follow
 from pipeline.intervals import Interval
 from pipeline.providers.capabilities import RateLimit
 from pipeline.providers.ccxt_client import CcxtProvider
@@ -105,10 +105,10 @@ def fill(
 
 
 def build_bars(database: Database) -> None:
-    """Build the bars above all minutes that have changed."""
+    """Build the bars above all minutes that have changed, and what follows from these."""
     numbers = [number for (number,) in query(database, "SELECT id FROM ledger.listing")]
     with LedgerSession(database) as session:
-        build(database, session, numbers)
+        follow(database, session, numbers)
 
 
 def _universe(recordings: Iterable[Recording]) -> Universe:

@@ -183,9 +183,9 @@ def test_one_minute_of_2015_changes_one_bar_of_each_timeframe_and_back(
 
 def test_a_rebuild_by_hand_rewrites_no_row_that_is_right(years: Years, tmp_path: Path) -> None:
     before = years.versions()
-    assert {
-        row["timeframe"]: (row["written"], row["removed"]) for row in years.rebuild(tmp_path)
-    } == (dict.fromkeys(BARS, (0, 0)))
+    done = years.rebuild(tmp_path)
+    assert {row["timeframe"] for row in done} >= set(BARS)
+    assert [row for row in done if row["written"] or row["removed"]] == []
     assert years.versions() == before
 
 
