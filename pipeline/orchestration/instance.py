@@ -7,6 +7,7 @@ import shutil
 import socket
 import sysconfig
 from pathlib import Path
+from typing import Final
 
 from pipeline.orchestration.errors import OrchestrationError
 from pipeline.orchestration.supervisor import Program
@@ -19,6 +20,8 @@ _ROOT = Path(__file__).parents[2]
 _INSTANCE_FILE = _ROOT / "dagster.yaml"
 _WORKSPACE_FILE = _ROOT / "workspace.yaml"
 _HIGHEST_PORT = 65_535
+EVENT_BATCH: Final = {"DAGSTER_EVENT_BATCH_SIZE": "1000"}
+"""Has Dagster write what a run says of an asset's partitions together, not one by one."""
 
 
 def install(settings: Settings) -> None:
@@ -44,7 +47,7 @@ def environment(settings: Settings, database: Database, code_port: int) -> dict[
     if settings.database_url is not None:
         ours[f"{PREFIX}DATABASE_URL"] = settings.database_url.get_secret_value()
     keys = {name: key.get_secret_value() for name, key in vendor_keys(KEYS).items()}
-    return kept | ours | keys
+    return EVENT_BATCH | kept | ours | keys
 
 
 def _with_driver(url: str) -> str:

@@ -15,6 +15,7 @@ import pytest
 from psycopg import sql
 
 from pipeline.definitions import build_defs
+from pipeline.orchestration.instance import EVENT_BATCH
 from pipeline.store.cells import Cell
 from pipeline.store.database import Database
 from pipeline.store.listings import sync_universe
@@ -131,6 +132,8 @@ def environment(
     monkeypatch.setenv("MINUTELEDGER_DATABASE_URL", database.url())
     monkeypatch.setenv("MINUTELEDGER_DAGSTER_URL", dagster_database)
     monkeypatch.setenv("DAGSTER_HOME", str(home))
+    for name, value in EVENT_BATCH.items():
+        monkeypatch.setenv(name, value)
     return home
 
 
