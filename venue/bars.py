@@ -2,12 +2,13 @@
 
 Prices and volumes are integers in units of 1e-8 (`UNIT`), because every exchange here publishes at
 most eight decimals: sums are exact, and a recorded number can be written again digit for digit.
-Times are UTC milliseconds of the bar's start. How numbers become text is in `render`.
+Times are UTC milliseconds of the bar's start. How numbers become text is in `render`. Numbers of
+trades, which sources do not have, are made up of the volumes of minutes.
 """
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -21,12 +22,14 @@ UNIT = 10**8
 DECIMALS = 8
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000
+WEEK_MS = 7 * DAY_MS
+MONTH_MS = 31 * DAY_MS  # of calendar months, whatever their length
 _ROUNDING_NOISE = 0.05  # of a unit; a ninth decimal would leave at least 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """Columns of equal length; `ts` in UTC milliseconds, the others in units of 1e-8."""
+    """Columns of equal length; `ts` in UTC milliseconds, prices and volume in units of 1e-8."""
 
     ts: Ints
     open: Ints
@@ -34,12 +37,17 @@ class Bars:
     low: Ints
     close: Ints
     volume: Ints
+    trades: Ints
 
     def __len__(self) -> int:
         return len(self.ts)
 
     def columns(self) -> tuple[Ints, ...]:
-        """Return the six columns in the order of the fields."""
+        """Return all columns in the order of the fields."""
+        return (*self.numbers(), self.trades)
+
+    def numbers(self) -> tuple[Ints, ...]:
+        """Return the columns that every source has: all but the trades."""
         return (self.ts, self.open, self.high, self.low, self.close, self.volume)
 
     def take(self, index: Ints | npt.NDArray[np.bool_] | slice) -> Bars:
@@ -67,7 +75,7 @@ class Source(Protocol):
 
 def empty() -> Bars:
     """Return bars without rows."""
-    return Bars(*(np.empty(0, np.int64) for _ in range(6)))
+    return Bars(*(np.empty(0, np.int64) for _ in range(7)))
 
 
 def join(parts: Sequence[Bars]) -> Bars:
@@ -90,7 +98,14 @@ def from_floats(rows: npt.NDArray[np.float64]) -> Bars:
         raise ValueError("a number is negative: no exchange publishes that")
     if len(rows) and np.abs(scaled - whole).max() > _ROUNDING_NOISE:
         raise ValueError("a number has more than eight decimals: the venue cannot repeat it")
-    return Bars(rows[:, 0].astype(np.int64), *whole.astype(np.int64).T.copy())
+    prices_and_volume = whole.astype(np.int64).T.copy()
+    trades = made_up_trades(prices_and_volume[-1])
+    return Bars(*(rows[:, 0].astype(np.int64), *prices_and_volume, trades))
+
+
+def made_up_trades(volume: Ints) -> Ints:
+    """Return numbers of trades in minutes: never more than whole units, and none without any."""
+    return (volume // (2 * UNIT) % 997 + 1) * (volume > 0)
 
 
 def aggregate(bars: Bars, keys: Ints) -> Bars:
@@ -106,6 +121,7 @@ def aggregate(bars: Bars, keys: Ints) -> Bars:
         low=np.minimum.reduceat(bars.low, first),
         close=bars.close[last],
         volume=np.add.reduceat(bars.volume, first),
+        trades=np.add.reduceat(bars.trades, first),
     )
 
 
@@ -118,7 +134,8 @@ def fill_quiet(bars: Bars, start_ms: int, stop_ms: int, last_close: int | None) 
     before = np.searchsorted(bars.ts, minutes, side="right") - 1
     closes = np.r_[0 if last_close is None else last_close, bars.close][before + 1]
     opened, high, low, close = (closes.copy() for _ in range(4))
-    filled = Bars(minutes, opened, high, low, close, np.zeros_like(minutes))
+    zeros = (np.zeros_like(minutes), np.zeros_like(minutes))
+    filled = Bars(minutes, opened, high, low, close, *zeros)
     at = (bars.ts - start_ms) // MINUTE_MS
     for target, column in zip(filled.columns()[1:], bars.columns()[1:], strict=True):
         target[at] = column
@@ -134,9 +151,10 @@ def without(bars: Bars, ranges: Iterable[tuple[int, int]]) -> Bars:
 
 def partial(bar: Bars, fraction: float) -> Bars:
     """Return a one-row bar as it looks when `fraction` (0..1) of it has passed."""
-    _, opened, high, low, close, volume = (int(column[0]) for column in astuple(bar))
+    _, opened, high, low, close, volume, trades = (int(column[0]) for column in bar.columns())
     now = opened + int((close - opened) * fraction)
     high = max(opened, now, int(opened + (high - opened) * fraction))
     low = min(opened, now, int(opened - (opened - low) * fraction))
-    row = [int(bar.ts[0]), opened, high, low, now, int(volume * fraction)]
+    done = [int(volume * fraction), int(trades * fraction)]
+    row = [int(bar.ts[0]), opened, high, low, now, *done]
     return Bars(*(np.array([value], np.int64) for value in row))

@@ -172,6 +172,7 @@ class Exchange:
             if options.volume_decimals is None
             else options.volume_decimals,
             hours=hours,
+            first_weekday=self.dialect.first_weekday,
             name=options.name,
             listed_on=options.listed_on,
             kind=options.kind,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from venue.bars import DECIMALS, MINUTE_MS, UNIT, Bars, Ints, empty
+from venue.bars import DECIMALS, MINUTE_MS, UNIT, Bars, Ints, empty, made_up_trades
 from venue.hours import Phase
 
 if TYPE_CHECKING:
@@ -91,13 +91,15 @@ class Generated:
         small = [(word >> np.uint64(_HALF * n) & np.uint64(0xFFFF)) / 65536.0 for n in range(4)]
         path = self._path(first, count + 1)
         top, bottom = np.maximum(path[:-1], path[1:]), np.minimum(path[:-1], path[1:])
+        volume = self._lots(small[2])
         bars = Bars(
             ts=ts * MINUTE_MS,
             open=self._ticks(path[:-1]),
             high=self._ticks(top * (1 + 0.0006 * small[0] ** 2)),
             low=self._ticks(bottom * (1 - 0.0006 * small[1] ** 2)),
             close=self._ticks(path[1:]),
-            volume=self._lots(small[2]),
+            volume=volume,
+            trades=made_up_trades(volume),
         )
         if not self.quiet:
             return bars

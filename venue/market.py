@@ -1,8 +1,8 @@
 """One market of one exchange: its name, and its bars at any step.
 
 A market cuts its source to its life, removes the minutes in which the venue was silent, and, for
-exchanges that publish quiet minutes, fills those in. Days are those of UTC, or of New York for a
-market that trades there. All times are UTC milliseconds.
+exchanges that publish quiet minutes, fills those in. Days, and the weeks and months made of them,
+are those of UTC, or of New York for a market that trades there. All times are UTC milliseconds.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import numpy as np
 from venue.bars import (
     DAY_MS,
     MINUTE_MS,
+    MONTH_MS,
+    WEEK_MS,
     Bars,
     Source,
     aggregate,
@@ -24,12 +26,15 @@ from venue.bars import (
     partial,
     without,
 )
-from venue.hours import Hours, midnights
+from venue.hours import Hours, midnights, to_local
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from venue.bars import Ints
+
 _PERPETUAL = "PERP"
+_WEEKDAY_OF_1970 = 3  # 1970-01-01 was a Thursday
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,8 @@ class Market:
     `silent` are half-open ranges in which the venue published nothing at all (outages, halts), not
     even flat bars. `fills_quiet` is the exchange's habit of a zero-volume bar for a minute without
     a trade. The decimals are the market's tick and lot. `hours` has a market that does not trade
-    around the clock; its bars are cut to them by its source. `name`, `listed_on` and
+    around the clock; its bars are cut to them by its source. Weeks begin on `first_weekday`, 0 for
+    Monday. `name`, `listed_on` and
     `kind` are for lists.
     """
 
@@ -84,6 +90,7 @@ class Market:
     price_decimals: int = 2
     volume_decimals: int = 8
     hours: Hours | None = None
+    first_weekday: int = 0
     name: str = ""
     listed_on: str = ""
     kind: str = ""
@@ -109,24 +116,41 @@ class Market:
         """Return the bars of a step whose start lies in [start, stop), as if all were over."""
         if step_ms == MINUTE_MS:
             return self.minutes(start_ms, stop_ms)
-        if self._has_own_days(step_ms):
-            return self._days(start_ms, stop_ms)
+        if self._is_of_days(step_ms):
+            return self._longer(step_ms, start_ms, stop_ms)
         first = -(-start_ms // step_ms) * step_ms
         minutes = self.minutes(first, -(-stop_ms // step_ms) * step_ms)
         return aggregate(minutes, minutes.ts // step_ms * step_ms)
 
     def step_start(self, step_ms: int, at_ms: int) -> int:
         """Return when the step began in which an instant lies."""
-        if self._has_own_days(step_ms):
-            return int(midnights(at_ms, at_ms + 1)[0])
+        if self._is_of_days(step_ms):
+            return int(self._begins(step_ms, at_ms, at_ms + 1)[0])
         return at_ms // step_ms * step_ms
 
-    def _has_own_days(self, step_ms: int) -> bool:
-        return self.hours is not None and step_ms == DAY_MS
+    def _is_of_days(self, step_ms: int) -> bool:
+        """Return whether steps begin with certain days, and not whole lengths after 1970."""
+        return step_ms in {WEEK_MS, MONTH_MS} or (self.hours is not None and step_ms == DAY_MS)
 
-    def _days(self, start_ms: int, stop_ms: int) -> Bars:
-        """Return the bars of New York's days that begin in [start, stop)."""
-        begin = midnights(start_ms, stop_ms + 2 * DAY_MS)
+    def _begins(self, step_ms: int, start_ms: int, stop_ms: int) -> Ints:
+        """Return when steps of days begin, from the one in which `start` lies to before `stop`."""
+        first_ms = start_ms - step_ms
+        if self.hours:
+            days = midnights(first_ms, stop_ms)
+            dates = to_local(days) // DAY_MS
+        else:
+            days = np.arange(first_ms // DAY_MS * DAY_MS, stop_ms, DAY_MS, dtype=np.int64)
+            dates = days // DAY_MS
+        if step_ms == WEEK_MS:
+            days = days[(dates + _WEEKDAY_OF_1970) % 7 == self.first_weekday]
+        elif step_ms == MONTH_MS:
+            named = dates.astype("datetime64[D]")
+            days = days[named == named.astype("datetime64[M]")]
+        return days[max(0, int(np.searchsorted(days, start_ms, side="right")) - 1) :]
+
+    def _longer(self, step_ms: int, start_ms: int, stop_ms: int) -> Bars:
+        """Return the bars of days, weeks or months that begin in [start, stop)."""
+        begin = self._begins(step_ms, start_ms, stop_ms + step_ms + 2 * DAY_MS)
         inside = begin[(begin >= start_ms) & (begin < stop_ms)]
         if not len(inside):
             return empty()

@@ -41,7 +41,7 @@ def _prelisting_garbage(bars: Bars, fault: Fault, scene: Scene) -> Bars:
         return bars
     ts = np.array([0, 1, max(start_ms - DAY_MS, 2), 4_102_444_800_000], np.int64)
     zero, huge = np.zeros_like(ts), np.full_like(ts, 10**6 * UNIT)
-    return join([Bars(ts, zero, huge, zero, huge, zero), bars])
+    return join([Bars(ts, zero, huge, zero, huge, zero, zero), bars])
 
 
 def _outside_window(bars: Bars, fault: Fault, scene: Scene) -> Bars:

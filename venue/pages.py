@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from venue.bars import MINUTE_MS, Bars, Ints
+from venue.bars import DAY_MS, MINUTE_MS, Bars, Ints
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from venue.render import Lines
 
 _MINUTES_A_BLOCK = 5_040
-_LONG_STEPS_A_BLOCK = 32  # a block of long steps reads many minutes: keep it from taking seconds
+_LONG_STEPS_A_BLOCK = 32
+_DAYS_A_BLOCK = 64  # a block of long steps reads many minutes: keep it from taking seconds
 _CACHE_BYTES = 192 * 2**20  # a million of the longest rows, for benchmarks that ask again
 
 
@@ -143,4 +144,5 @@ def _first(stretches: Iterable[Lines], limit: int, *, newest: bool) -> Page:
 
 
 def _block_ms(step_ms: int) -> int:
-    return max(_MINUTES_A_BLOCK * MINUTE_MS, _LONG_STEPS_A_BLOCK * step_ms)
+    long_ms = min(_LONG_STEPS_A_BLOCK * step_ms, _DAYS_A_BLOCK * DAY_MS)
+    return max(_MINUTES_A_BLOCK * MINUTE_MS, long_ms)

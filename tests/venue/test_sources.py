@@ -122,7 +122,7 @@ def test_a_plain_csv_is_read_and_what_cannot_be_repeated_is_refused(tmp_path: Pa
     file = tmp_path / "bars.csv"
     file.write_text("ts,open,high,low,close,volume\n60000,1.5,2,1,1.75,0.00000001\n")
     bars = Files((file,)).bars(0, 120_000)
-    assert [int(column[0]) for column in bars.columns()] == [
+    assert [int(column[0]) for column in bars.numbers()] == [
         60_000,
         UNIT * 3 // 2,
         2 * UNIT,

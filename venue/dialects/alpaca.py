@@ -157,16 +157,15 @@ class Alpaca(Dialect):
         return answer(document), count
 
     def lines(self, bars: Bars, market: Market, step_ms: int) -> Lines:
-        """Render an object; count and mean price, which bars lack, follow from the rest."""
+        """Render an object; the mean price, which bars lack, follows from the rest."""
         del market, step_ms
-        trades = bars.volume // 10**10 + 1
         mean = (bars.open + bars.high + bars.low + bars.close) // 4
         stamps = np.datetime_as_string(bars.ts.astype("datetime64[ms]"), unit="s").astype("S19")
         parts: list[Any] = []
         for name, column in (("c", bars.close), ("h", bars.high), ("l", bars.low)):
             parts += [b'%s"%s":' % (b"," if parts else b"{", name.encode())]
             parts += [number(column, Style.TRIMMED)]
-        parts += [b',"n":', integer(trades), b',"o":', number(bars.open, Style.TRIMMED)]
+        parts += [b',"n":', integer(bars.trades), b',"o":', number(bars.open, Style.TRIMMED)]
         parts += [b',"t":"', text(stamps), b'Z","v":', number(bars.volume, Style.TRIMMED)]
         parts += [b',"vw":', number(mean, Style.TRIMMED, 6)]
         return lines(bars.ts, [*parts, b"}"])

@@ -11,7 +11,7 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from venue.bars import DAY_MS, MINUTE_MS
+from venue.bars import DAY_MS, MINUTE_MS, MONTH_MS, WEEK_MS
 from venue.dialects.base import HOUR_MS, Answer, RefusedError, answer
 
 if TYPE_CHECKING:
@@ -19,8 +19,15 @@ if TYPE_CHECKING:
 
     from venue.pages import Window
 
-_TIMEFRAME = re.compile(r"^(\d{1,2})(Min|T|Hour|H|Day|D)$")
-_UNITS = {"M": MINUTE_MS, "T": MINUTE_MS, "H": HOUR_MS, "D": DAY_MS}
+_TIMEFRAME = re.compile(r"^(\d{1,2})(Min|T|Hour|H|Day|D|Week|W|Month|M)$")
+_UNITS = {
+    "Min": (MINUTE_MS, range(1, 60)),
+    "Hour": (HOUR_MS, range(1, 24)),
+    "Day": (DAY_MS, (1,)),
+    "Week": (WEEK_MS, (1,)),
+    "Month": (MONTH_MS, (1,)),  # Alpaca also has 2, 3, 6 and 12
+}
+_SHORT = {"T": "Min", "H": "Hour", "D": "Day", "W": "Week", "M": "Month"}
 SYMBOL = re.compile(r"^[A-Z]{1,6}(\.[A-Z]{1,3})?$")
 _DEFAULT_ROWS, _MAX_ROWS = 1000, 10_000
 _LATEST_NS = 2**63 - 1
@@ -55,9 +62,11 @@ def one_of(
 def step_of(query: Mapping[str, str]) -> int:
     """Read `timeframe` as milliseconds."""
     match = _TIMEFRAME.match(query.get("timeframe", ""))
-    if match is None or match[1] == "0":
-        raise RefusedError(refusal(f"invalid timeframe: {query.get('timeframe', '')}"))
-    return int(match[1]) * _UNITS[match[2][0]]
+    if match is not None:
+        length_ms, numbers = _UNITS[_SHORT.get(match[2], match[2])]
+        if int(match[1]) in numbers:
+            return int(match[1]) * length_ms
+    raise RefusedError(refusal(f"invalid timeframe: {query.get('timeframe', '')}"))
 
 
 def limit_of(query: Mapping[str, str]) -> int:

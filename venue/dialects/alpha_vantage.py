@@ -139,7 +139,7 @@ class AlphaVantage(Dialect):
         stamps = np.datetime_as_string(ends.astype("datetime64[ms]"), unit="s")
         parts: list[Any] = [b'\n        "', text(np.char.replace(stamps, "T", " ").astype("S19"))]
         parts.append(b'": {')
-        values = zip(_COLUMNS, bars.columns()[1:], strict=True)
+        values = zip(_COLUMNS, bars.numbers()[1:], strict=True)
         for place, (name, column) in enumerate(values):
             style = Style.TRIMMED if name == "5. volume" else Style.FIXED
             comma = b"," if place else b""

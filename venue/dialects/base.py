@@ -64,6 +64,7 @@ class Dialect(ABC):
     ban_seconds: ClassVar[float] = 0  # how long a client that does not stop is shut out
     row_fields: ClassVar[Mapping[str, int | str]]  # where a row holds ts, open, high, low, close
     hours: ClassVar[str] = "always"  # when its markets trade, unless they say so themselves
+    first_weekday: ClassVar[int] = 0  # on which its weeks begin: Monday
     price_decimals: ClassVar[int | None] = None  # of invented prices; None: by their size
     volume_decimals: ClassVar[int] = 5  # of invented volumes
     skips_unknown: ClassVar[bool] = False  # a market that it does not know has no bars, no error

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 
-from venue.bars import DAY_MS, MINUTE_MS, UNIT, Bars, Ints
+from venue.bars import DAY_MS, MINUTE_MS, MONTH_MS, UNIT, WEEK_MS, Bars, Ints
 from venue.dialects.base import (
     FOR_EVER_MS,
     HOUR_MS,
@@ -37,6 +37,9 @@ _STEPS = {
     **{f"{n}m": n * MINUTE_MS for n in (1, 3, 5, 15, 30)},
     **{f"{n}h": n * HOUR_MS for n in (1, 2, 4, 6, 8, 12)},
     "1d": DAY_MS,
+    "3d": 3 * DAY_MS,
+    "1w": WEEK_MS,
+    "1M": MONTH_MS,
 }
 _DEFAULT_ROWS = 500
 _MAX_ROWS = {_SPOT: 1000, _LINEAR: 1500}
@@ -101,7 +104,7 @@ class Binance(Dialect):
         )
 
     def lines(self, bars: Bars, market: Market, step_ms: int) -> Lines:
-        """Render a row; turnover, count and taker's part, which bars lack, follow from the rest."""
+        """Render a row; turnover and taker's part, which bars lack, follow from the rest."""
         decimals = market.price_decimals if market.symbol.perpetual else 8
         lots = market.volume_decimals if market.symbol.perpetual else 8
         turnover = _turnover(bars)
@@ -109,7 +112,7 @@ class Binance(Dialect):
         for column in (bars.open, bars.high, bars.low, bars.close):
             parts += [number(column, Style.FIXED, decimals), b'","']
         parts += [number(bars.volume, Style.FIXED, lots), b'",', integer(bars.ts + step_ms - 1)]
-        parts += [b',"', number(turnover, Style.FIXED), b'",', integer(_trades(bars)), b',"']
+        parts += [b',"', number(turnover, Style.FIXED), b'",', integer(bars.trades), b',"']
         parts += [number(bars.volume // 2, Style.FIXED, lots), b'","']
         parts += [number(turnover // 2, Style.FIXED), b'","0"]']
         return lines(bars.ts, parts)
@@ -165,10 +168,6 @@ def _turnover(bars: Bars) -> Ints:
     """Return volume times a mean price; in floats, because the product overflows 64 bits."""
     mean = (bars.open + bars.high + bars.low + bars.close) / 4 / UNIT
     return np.rint(mean * bars.volume).astype(np.int64)
-
-
-def _trades(bars: Bars) -> Ints:
-    return (bars.volume // 10**5 % 997 + 1) * (bars.volume > 0)
 
 
 def _information(symbols: list[dict[str, Any]], now_ms: int) -> dict[str, Any]:

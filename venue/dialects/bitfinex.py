@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import orjson
 
-from venue.bars import DAY_MS, MINUTE_MS, Bars
+from venue.bars import DAY_MS, MINUTE_MS, MONTH_MS, WEEK_MS, Bars
 from venue.dialects.base import HOUR_MS, Answer, Dialect, Json, RefusedError, answer, whole
 from venue.limits import Budget
 from venue.pages import Page, Window
@@ -27,6 +27,8 @@ _STEPS = {
     **{f"{n}m": n * MINUTE_MS for n in (1, 5, 15, 30)},
     **{f"{n}h": n * HOUR_MS for n in (1, 3, 4, 6, 12)},
     "1D": DAY_MS,
+    "7D": WEEK_MS,
+    "1M": MONTH_MS,
 }
 _OWN_CODES = {"USDT": "UST", "USDC": "UDC", "DASH": "DSH", "IOTA": "IOT"}
 _PLAIN_CODE = 3  # pairs of three-letter codes are written together, others with a colon

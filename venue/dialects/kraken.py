@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from venue.market import Market, Symbol
 
 _PUBLIC = "/0/public/"
-_STEP_MINUTES = (1, 5, 15, 30, 60, 240, 1440)
+_STEP_MINUTES = (1, 5, 15, 30, 60, 240, 1440, 10080, 21600)
 _COMMITTED = 720
 _OWN_CODES = {"BTC": "XBT", "DOGE": "XDG"}
 _CRYPTO, _FIAT = {"XBT", "ETH", "LTC", "XRP", "XDG", "XMR", "ETC", "ZEC"}, {"USD", "EUR", "GBP"}
@@ -42,6 +42,7 @@ class Kraken(Dialect):
 
     name = "kraken"
     fills_quiet = True
+    first_weekday = 3  # its weeks are counted from 1970-01-01, a Thursday
     budget = Budget(15, 15.0)
     row_fields: ClassVar = {"ts": 0, "open": 1, "high": 2, "low": 3, "close": 4}
 
@@ -79,16 +80,22 @@ class Kraken(Dialect):
         )
 
     def lines(self, bars: Bars, market: Market, step_ms: int) -> Lines:
-        """Render a row; vwap and count, which bars do not have, follow from the others."""
+        """Render a row; vwap, which bars do not have, follows from the others."""
         del step_ms
         traded = bars.volume > 0
         vwap = (bars.open + bars.high + bars.low + bars.close) // 4 * traded
-        count = (bars.volume // 10**6 % 97 + 1) * traded
         parts: list[Any] = [b"[", integer(bars.ts // 1000), b',"']
         for column in (bars.open, bars.high, bars.low, bars.close):
             parts += [number(column, Style.FIXED, market.price_decimals), b'","']
         unpriced = number(vwap, Style.FIXED, market.price_decimals)
-        parts += [unpriced, b'","', number(bars.volume, Style.FIXED), b'",', integer(count), b"]"]
+        parts += [
+            unpriced,
+            b'","',
+            number(bars.volume, Style.FIXED),
+            b'",',
+            integer(bars.trades),
+            b"]",
+        ]
         return lines(bars.ts, parts)
 
     def body(self, page: Page, window: Window) -> bytes:

@@ -113,7 +113,7 @@ class Yahoo(Dialect):
         if market.hours and step_ms < DAY_MS:
             phases = market.hours.phases(bars.ts)
         parts: list[Any] = [b"[", integer(bars.ts // 1000)]
-        for column in bars.columns()[1:]:
+        for column in bars.numbers()[1:]:
             parts += [b",", number(column, Style.TRIMMED)]
         return lines(bars.ts, [*parts, b",", integer(phases), b"]"])
 
