@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from pipeline.calendars import SessionDay
 from pipeline.intervals import Interval
-from pipeline.timeframes import Period, Timeframe
+from pipeline.timeframes import Timeframe
 
 Moments = NDArray[np.int64]
 """Whole minutes since 1970, UTC."""
@@ -74,6 +74,16 @@ class Spans:
     def hold(self, moments: Moments) -> NDArray[np.bool_]:
         """Return whether each moment's minute lies in the ranges."""
         return self.passed(moments + 1) > self.passed(moments)
+
+    def next(self, moments: Moments) -> Moments:
+        """Return the first minute of the ranges that is not before each moment.
+
+        Where there is none it is the moment itself, which is then in no range.
+        """
+        later = np.append(self._starts, np.iinfo(np.int64).max)
+        following = later[np.searchsorted(self._starts, moments, side="left")]
+        none = self.hold(moments) | (following == later[-1])
+        return np.where(none, moments, following)
 
     def passed(self, moments: Moments) -> Moments:
         """Return how many minutes of the ranges lie before each moment."""
@@ -155,46 +165,43 @@ def aggregate(bars: pa.Table, timeframe: Timeframe, market: Market) -> pa.Table:
         A table with `TIMEFRAME_SCHEMA` in order of time.
     """
     below = Series.of(bars)
-    if (period := timeframe.period) is not None:
+    if timeframe.period is not None:
         # A day that begins otherwise now is still to be built: its turn comes, and this bar's then.
         below = below.where(np.isin(below.ts, [_minute(day.start) for day in market.days]))
-        starts, ends, dates = _periods(below.ts, market.days, period)
     else:
         below = below.where(market.open.hold(below.ts))
-        starts, ends, dates = _parts_of_days(below.ts, market.days, timeframe.length)
     if not len(below.ts):
         return TIMEFRAME_SCHEMA.empty_table()
+    starts, ends, dates = bars_around(below.ts, market.days, timeframe)
     first = np.flatnonzero(np.concatenate([[True], starts[1:] != starts[:-1]]))
     return _table(below, first, (starts[first], ends[first], dates[first]), market)
 
 
-def _parts_of_days(
-    ts: Moments, days: Sequence[SessionDay], length: int | Period
+def bars_around(
+    ts: Moments, days: Sequence[SessionDay], timeframe: Timeframe
 ) -> tuple[Moments, Moments, Moments]:
-    """Return start, end and date of the bar that each minute lies in."""
-    opens, closes = _bounds(days)
-    dates = np.array([_date(day.day) for day in days], dtype=np.int64)
-    which = np.searchsorted(opens, ts, side="right") - 1
-    starts, ends = opens[which], closes[which]
-    if isinstance(length, int):
-        starts = starts + (ts - starts) // length * length
-        ends = np.minimum(ends, starts + length)
-    return starts, ends, dates[which]
-
-
-def _periods(
-    ts: Moments, days: Sequence[SessionDay], period: Period
-) -> tuple[Moments, Moments, Moments]:
-    """Return start, end and first date of the period that each day lies in.
+    """Return start, end and date of the bar that each minute lies in, whether there is one or not.
 
     A period begins with its first day of trading, whether that has bars or not.
+
+    Args:
+        ts: Minutes within the days of trading.
+        days: All days of trading of the bars, in order of time.
+        timeframe: How long the bars are.
     """
     opens, closes = _bounds(days)
-    labels = np.array([_date(period.first_day(day.day)) for day in days], dtype=np.int64)
-    mine = labels[np.searchsorted(opens, ts)]
-    starts = opens[np.searchsorted(labels, mine, side="left")]
-    ends = closes[np.searchsorted(labels, mine, side="right") - 1]
-    return starts, ends, mine
+    which = np.searchsorted(opens, ts, side="right") - 1
+    if (period := timeframe.period) is not None:
+        labels = np.array([_date(period.first_day(day.day)) for day in days], dtype=np.int64)
+        mine = labels[which]
+        starts = opens[np.searchsorted(labels, mine, side="left")]
+        return starts, closes[np.searchsorted(labels, mine, side="right") - 1], mine
+    dates = np.array([_date(day.day) for day in days], dtype=np.int64)
+    starts, ends = opens[which], closes[which]
+    if isinstance(timeframe.length, int):
+        starts = starts + (ts - starts) // timeframe.length * timeframe.length
+        ends = np.minimum(ends, starts + timeframe.length)
+    return starts, ends, dates[which]
 
 
 def _bounds(days: Sequence[SessionDay]) -> tuple[Moments, Moments]:

@@ -14,6 +14,7 @@ import typer
 from pipeline.commands import db, revisions, universe
 from pipeline.commands.backfill import backfill
 from pipeline.commands.bars import bars
+from pipeline.commands.crosscheck import crosscheck
 from pipeline.commands.demo import demo
 from pipeline.commands.doctor import doctor
 from pipeline.commands.errors import explain
@@ -53,6 +54,7 @@ for _command in (
     backfill,
     heal,
     rebuild,
+    crosscheck,
     selection,
     doctor,
 ):

@@ -128,3 +128,9 @@ def merged(intervals: Iterable[Interval]) -> Iterator[Interval]:
 def floor_minute(moment: datetime) -> datetime:
     """Return the whole UTC minute that contains the aware datetime `moment`."""
     return moment.astimezone(UTC).replace(second=0, microsecond=0)
+
+
+def ceil_minute(moment: datetime) -> datetime:
+    """Return the first whole UTC minute that is not before the aware datetime `moment`."""
+    whole = floor_minute(moment)
+    return whole if whole == moment else whole + MINUTE

@@ -72,6 +72,20 @@ class Timeframe:
         raise ValueError(f"is {name!r}, which is no timeframe; {_hint(name)}")
 
     @property
+    def shortest(self) -> int:
+        """Minutes from the start of a bar to its end, at least; a day may end sooner."""
+        if isinstance(self.length, int):
+            return self.length
+        days = {Period.DAY: 1, Period.WEEK: 7, Period.MONTH: 28, Period.YEAR: 365}
+        return days[self.length] * _DAY_MINUTES
+
+    @property
+    def longest(self) -> int:
+        """Minutes from the start of a bar to its end, at most."""
+        more = 3 if self.length is Period.MONTH else 1 if self.length is Period.YEAR else 0
+        return self.shortest + more * _DAY_MINUTES
+
+    @property
     def period(self) -> Period | None:
         """The period whose days its bars are made of; None: they are made of minutes."""
         if isinstance(self.length, int) or self.length is Period.DAY:

@@ -7,11 +7,13 @@ What belongs here: `BarProvider` for Alpaca, as the sum of its parts: what happe
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal
+from string import ascii_letters
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import pyarrow as pa
 
@@ -30,11 +32,28 @@ from pipeline.providers.errors import (
 )
 from pipeline.providers.limiter import Limiter
 from pipeline.providers.options import ProviderOptions
-from pipeline.providers.protocol import FirstTrade, Market
+from pipeline.providers.protocol import FirstTrade, Market, NativeSeries
 from pipeline.providers.watched import WatchedProvider
+from pipeline.timeframes import Timeframe
+
+if TYPE_CHECKING:
+    from alpaca.data.timeframe import TimeFrame
 
 _PAGE: Final = 10_000
 _SECOND: Final = timedelta(seconds=1)
+_MINUTE: Final = "1Min"
+
+_NATIVE: Final[Mapping[Timeframe, str]] = {
+    Timeframe.named(name): theirs
+    for name, theirs in {
+        **{f"{length}m": f"{length}Min" for length in (2, 3, 5, 10, 15, 20, 30)},
+        **{f"{length}h": f"{length}Hour" for length in (1, 2, 3, 4, 6, 8, 12)},
+        "1d": "1Day",
+        "1w": "1Week",
+        "1mo": "1Month",
+    }.items()
+}
+"""Alpaca's own names of longer bars, of those that we may have as well."""
 
 
 def open_client(name: str, options: ProviderOptions, limiter: Limiter) -> AlpacaProvider:
@@ -152,6 +171,19 @@ class AlpacaProvider(WatchedProvider):
         self._watch.check_over(window)
         return [bars[one] if isinstance(one, str) else one for one in found]
 
+    def native_series(self) -> Mapping[str, NativeSeries]:
+        """Return Alpaca's own timeframes: parts of a day on New York's clock, days, and longer."""
+        page = self.capabilities.bars_per_request
+        return {one.name: NativeSeries(page * one.shortest) for one in _NATIVE}
+
+    def fetch_native(
+        self, symbol: str, asset_class: str, timeframe: str, window: Interval
+    ) -> pa.Table:
+        """Ask once for Alpaca's own longer bars, of all hours; see `NativeProvider`."""
+        self._check_native(self.native_series(), timeframe, window)
+        name = self.find_market(symbol, asset_class).symbol
+        return self._ask([name], window, timeframe=Timeframe.named(timeframe))[name]
+
     def close(self) -> None:
         """Give back connections."""
         for client in (self._data, *self._hosts):
@@ -164,16 +196,22 @@ class AlpacaProvider(WatchedProvider):
             return error
 
     def _ask(
-        self, symbols: Sequence[str], window: Interval, limit: int | None = None
+        self,
+        symbols: Sequence[str],
+        window: Interval,
+        limit: int | None = None,
+        timeframe: Timeframe | None = None,
     ) -> Mapping[str, pa.Table]:
-        """Ask for the bars of some symbols: all of them, or the first page of so many."""
+        """Ask for the bars of some symbols: all of them, or the first page of so many.
+
+        They are bars of a minute, or of another timeframe.
+        """
         from alpaca.data.enums import Adjustment
         from alpaca.data.requests import StockBarsRequest
-        from alpaca.data.timeframe import TimeFrame
 
         request: dict[str, Any] = StockBarsRequest(
             symbol_or_symbols=list(symbols),
-            timeframe=TimeFrame.Minute,
+            timeframe=_to_theirs(_NATIVE[timeframe] if timeframe else _MINUTE),
             start=window.start,
             # The end is included. A second less means the same whether it is or not.
             end=window.end - _SECOND,
@@ -188,8 +226,9 @@ class AlpacaProvider(WatchedProvider):
                 document |= {"next_page_token": None}
             return document
 
+        most = math.ceil(window.minutes / timeframe.shortest) if timeframe else window.minutes
         with self._watch.exchanging(self.capabilities.request_weight):
-            return whole_answer(self.name, symbols, window.minutes, page)
+            return whole_answer(self.name, symbols, most, page)
 
     def _listed(self, status: str) -> AssetList:
         with self._loading:
@@ -216,3 +255,11 @@ class AlpacaProvider(WatchedProvider):
     def _assets(self, host: Watched, query: Mapping[str, str]) -> object:
         with self._watch.exchanging(self.capabilities.list_weight):
             return host.get("/assets", dict(query))
+
+
+def _to_theirs(name: str) -> TimeFrame:
+    """Return alpaca-py's timeframe of a name of Alpaca's."""
+    from alpaca.data.timeframe import TimeFrame, TimeFrameUnit
+
+    digits = len(name.rstrip(ascii_letters))
+    return TimeFrame(int(name[:digits]), TimeFrameUnit(name[digits:]))

@@ -75,6 +75,7 @@ class Capabilities:
         has_list: Whether it tells all that it has; if not, symbols are looked up one by one.
         archive: Whether it is what it holds, and somebody adds to it: its client is an
             `ArchiveProvider`.
+        native: Whether it makes longer bars itself: its client is a `NativeProvider`.
     """
 
     limit: RateLimit
@@ -101,6 +102,7 @@ class Capabilities:
     says_when_cut: bool = False
     has_list: bool = True
     archive: bool = False
+    native: bool = True
 
     def edge_of_history(self, now: datetime) -> datetime | None:
         """Return the first minute that can still be asked for, UTC; None when all of them can."""

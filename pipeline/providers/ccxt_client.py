@@ -8,10 +8,11 @@ What belongs here: `BarProvider` for ccxt, as the sum of its parts: what happens
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,11 +26,15 @@ from pipeline.providers.ccxt_session import open_exchange, raw_candles
 from pipeline.providers.errors import MalformedAnswer
 from pipeline.providers.limiter import Limiter
 from pipeline.providers.options import ProviderOptions
-from pipeline.providers.protocol import FirstTrade, Market
+from pipeline.providers.protocol import FirstTrade, Market, NativeSeries
 from pipeline.providers.watched import WatchedProvider
+from pipeline.timeframes import Timeframe
 
 _CLOCK_TOLERANCE = timedelta(minutes=2)
 """How far a provider's clock may be ahead of ours."""
+
+_MONTH: Final = "1M"
+"""What ccxt calls a month."""
 
 
 def open_client(name: str, options: ProviderOptions, limiter: Limiter) -> CcxtProvider:
@@ -68,6 +73,7 @@ class CcxtProvider(WatchedProvider):
             timeout_seconds=options.timeout_seconds,
             types={TYPES[name] for name in self._asset_classes},
         )
+        self._native = _named(self._exchange.timeframes)
         self._list: MarketList | None = None
         self._loading = threading.Lock()
 
@@ -133,12 +139,35 @@ class CcxtProvider(WatchedProvider):
         self._watch.check_over(window)
         return self._cut(bars, window)
 
+    def native_series(self) -> Mapping[str, NativeSeries]:
+        """Return the timeframes that ccxt knows of the exchange, and that are ours as well.
+
+        A page, and the reach of a short history, are as many bars as there are of minutes.
+        """
+        page, reach = self.capabilities.bars_per_request, self.capabilities.history_minutes
+        return {
+            one.name: NativeSeries(page * one.shortest, reach and reach * one.shortest)
+            for one in self._native
+        }
+
+    def fetch_native(
+        self, symbol: str, asset_class: str, timeframe: str, window: Interval
+    ) -> pa.Table:
+        """Ask once for the exchange's own longer bars; see `NativeProvider`."""
+        self._check_native(self.native_series(), timeframe, window)
+        length = Timeframe.named(timeframe)
+        limit = math.ceil(window.minutes / length.shortest)
+        market = self._market(symbol, asset_class)
+        bars = self._ask(market, self._native[length], window, limit)
+        self._check_reach(bars, window)
+        return self._cut(bars, window)
+
     def close(self) -> None:
         """Give back connections."""
         self._exchange.session.close()
 
     def _ask(
-        self, market: dict[str, Any], timeframe: Literal["1m", "1d"], window: Interval, limit: int
+        self, market: dict[str, Any], timeframe: str, window: Interval, limit: int
     ) -> pa.Table:
         """Send one question and return the whole answer."""
         start_ms, end_ms = (int(bound.timestamp()) * 1000 for bound in (window.start, window.end))
@@ -207,3 +236,14 @@ class CcxtProvider(WatchedProvider):
         if not any(listed.markets[name] for name in self._asset_classes):
             raise MalformedAnswer(self.name, "the market list is empty")
         return listed
+
+
+def _named(timeframes: Iterable[str]) -> Mapping[Timeframe, str]:
+    """Return those of ccxt's timeframes that are ours as well, with ccxt's names."""
+    found = {}
+    for name in timeframes:
+        try:
+            found[Timeframe.named("1mo" if name == _MONTH else name)] = name
+        except ValueError:  # 1m, 1s, 3d: we build none of these
+            continue
+    return found

@@ -204,3 +204,46 @@ class SharingProvider(BarProvider, Protocol):
             ProviderError: There is no answer about any of them.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class NativeSeries:
+    """How a provider's own bars of one timeframe can be asked for.
+
+    Attributes:
+        minutes_per_request: Longest window of one question.
+        history_minutes: Only bars of so many newest minutes can be asked for; None for all.
+    """
+
+    minutes_per_request: int
+    history_minutes: int | None = None
+
+
+@runtime_checkable
+class NativeProvider(BarProvider, Protocol):
+    """A provider that makes longer bars itself (`capabilities.native`), to compare ours with."""
+
+    def native_series(self) -> Mapping[str, NativeSeries]:
+        """Return the timeframes of which it has bars of its own, by our names (`1h`, `1mo`)."""
+        ...
+
+    def fetch_native(
+        self, symbol: str, asset_class: str, timeframe: str, window: Interval
+    ) -> pa.Table:
+        """Ask once for the provider's own bars that begin in `window`.
+
+        Args:
+            symbol: As `fetch_bars` takes it.
+            asset_class: Likewise.
+            timeframe: One of `native_series`.
+            window: At most its `minutes_per_request`.
+
+        Returns:
+            A table with `BAR_SCHEMA`, as `fetch_bars` does. A bar begins where the provider says,
+            in UTC, which need not be where one of ours does.
+
+        Raises:
+            ProviderError: There is no answer to this question.
+            ValueError: The window is empty or too long, or there are no such bars.
+        """
+        ...

@@ -7,13 +7,14 @@ client).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 
 from pipeline.intervals import Interval
 from pipeline.providers.errors import ProviderError, Unsupported
 from pipeline.providers.limiter import Limiter
 from pipeline.providers.options import ProviderOptions
+from pipeline.providers.protocol import NativeSeries
 from pipeline.providers.table import capabilities_for
 from pipeline.providers.watch import Watch
 
@@ -94,6 +95,23 @@ class WatchedProvider:
         Raises:
             ValueError: It is empty or too long.
         """
-        longest = self.capabilities.bars_per_request
-        if not 0 < window.minutes <= longest:
-            raise ValueError(f"window {window} has not between 1 and {longest} minutes")
+        _check_minutes(window, self.capabilities.bars_per_request)
+
+    def _check_native(
+        self, series: Mapping[str, NativeSeries], timeframe: str, window: Interval
+    ) -> None:
+        """Refuse a window of longer bars that no single question can be about.
+
+        Raises:
+            ValueError: It is empty or too long, or there are no such bars.
+        """
+        if timeframe not in series:
+            raise ValueError(
+                f"{self.name} has no bars of {timeframe!r} itself; it has {', '.join(series)}"
+            )
+        _check_minutes(window, series[timeframe].minutes_per_request)
+
+
+def _check_minutes(window: Interval, longest: int) -> None:
+    if not 0 < window.minutes <= longest:
+        raise ValueError(f"window {window} has not between 1 and {longest} minutes")

@@ -15,7 +15,7 @@ import pyarrow as pa
 from pipeline.aggregation import TIMEFRAME_SCHEMA
 from pipeline.bars import BAR_SCHEMA
 from pipeline.consolidation import COMBINED_SCHEMA, CONSOLIDATED
-from pipeline.intervals import MINUTE, Interval, floor_minute
+from pipeline.intervals import Interval, ceil_minute
 from pipeline.timeframes import MINUTE_NAME, Timeframe
 
 MINUTE_SCHEMA = BAR_SCHEMA.append(
@@ -88,8 +88,8 @@ class Series:
         if self.during is None:
             return None
         # No bar begins within a minute.
-        start = _whole_minute(max(since or self.during.start, self.during.start))
-        end = _whole_minute(min(before or self.during.end, self.during.end))
+        start = ceil_minute(max(since or self.during.start, self.during.start))
+        end = ceil_minute(min(before or self.during.end, self.during.end))
         return Interval(start, end) if start < end else None
 
     def pieces(self, whole: Interval) -> list[Interval]:
@@ -99,12 +99,6 @@ class Series:
         if isinstance(Timeframe.named(self.timeframe).length, int):
             return list(whole.years())
         return [whole]
-
-
-def _whole_minute(moment: datetime) -> datetime:
-    """Return the first whole minute that is not before a moment, in UTC."""
-    whole = floor_minute(moment)
-    return whole if whole == moment else whole + MINUTE
 
 
 def life(first: date | None, last: date | None, timeframe: str) -> Interval | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import psycopg
 import pyarrow as pa
@@ -169,6 +169,18 @@ def stored_bars(
     ).format(column_list(TIMEFRAME_SCHEMA.names), _table(timeframe))
     values = [listing_id, during.start, during.end]
     return fetch_rows(connection, query, values, TIMEFRAME_SCHEMA)
+
+
+def newest_complete(
+    connection: psycopg.Connection, listing_id: int, timeframe: Timeframe, before: datetime
+) -> Interval | None:
+    """Return the newest complete bar of a listing that begins before a moment, if there is one."""
+    query = sql.SQL(
+        "SELECT tstzrange(ts, before) FROM {} WHERE listing_id = %s AND ts < %s AND complete"
+        " ORDER BY ts DESC LIMIT 1"
+    ).format(_table(timeframe))
+    row = connection.execute(query, [listing_id, before]).fetchone()
+    return None if row is None else from_range(row[0])
 
 
 def bars_touching(

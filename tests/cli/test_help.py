@@ -20,6 +20,7 @@ COMMANDS = [
     "backfill",
     "heal",
     "rebuild",
+    "crosscheck",
     "revisions",
     "doctor",
     "universe",

@@ -165,9 +165,9 @@ def test_rows_without_names_are_read_in_the_order_that_is_configured(
     text = "[[60000,1,4,0.5,3,9]]" if "json" in suffix else "60000,1,4,0.5,3,9\n"
     file.write_bytes(gzip.compress(text.encode()) if suffix.endswith("gz") else text.encode())
     read = Files((file,), "ohlcv").bars(0, DAY)
-    assert [int(column[0]) / UNIT for column in read.columns()[1:]] == [1, 4, 0.5, 3, 9]
+    assert [int(column[0]) / UNIT for column in read.numbers()[1:]] == [1, 4, 0.5, 3, 9]
     of_bitfinex = Files((file,)).bars(0, DAY)
-    assert [int(column[0]) / UNIT for column in of_bitfinex.columns()[1:]] == [1, 0.5, 3, 4, 9]
+    assert [int(column[0]) / UNIT for column in of_bitfinex.numbers()[1:]] == [1, 0.5, 3, 4, 9]
 
 
 def test_the_default_configuration_is_valid() -> None:
