@@ -12,7 +12,8 @@ from functools import partial
 import dagster as dg
 
 from assets.metadata import Metadata
-from pipeline.consolidating import Consolidated, consolidate
+from pipeline.catching_up import CaughtUp
+from pipeline.consolidating import consolidate
 from pipeline.consolidation import CONSOLIDATED
 from pipeline.plan import CELLS_PER_RUN
 from pipeline.store.cells import Cell
@@ -104,7 +105,7 @@ def log_consolidated(
     context: dg.OpExecutionContext | dg.AssetExecutionContext,
     database: Database,
     instruments: Mapping[str, int],
-    done: Mapping[int, Consolidated],
+    done: Mapping[int, CaughtUp],
 ) -> None:
     """Log what a provider's run did for instruments' series as materializations of the assets.
 
@@ -134,7 +135,7 @@ def log_consolidated(
 def _tell(
     context: dg.OpExecutionContext | dg.AssetExecutionContext,
     numbers: Mapping[str, int],
-    done: Mapping[int, Consolidated],
+    done: Mapping[int, CaughtUp],
 ) -> None:
     for name in sorted(numbers):
         if numbers[name] in done:
@@ -181,7 +182,7 @@ def _known(session: LedgerSession, cells: Sequence[Cell]) -> dict[str, int]:
     return known
 
 
-def _told(made: Consolidated) -> str:
+def _told(made: CaughtUp) -> str:
     rows = ", ".join(
         f"{name} {written.written} written and {written.removed} removed"
         for name, written in made.rows.items()

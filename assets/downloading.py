@@ -11,7 +11,7 @@ from functools import partial
 from itertools import groupby
 
 from assets.outcomes import PICTURE_SLICES, CellOutcome, outcome_of
-from pipeline.building import Built
+from pipeline.catching_up import CaughtUp
 from pipeline.download import Downloader
 from pipeline.following import Followed, follow
 from pipeline.intervals import Interval
@@ -144,7 +144,7 @@ def follow_minutes(
 
 
 def _is_built(
-    outcome: CellOutcome, known: Mapping[str, Listing], built: Mapping[int, Built]
+    outcome: CellOutcome, known: Mapping[str, Listing], built: Mapping[int, CaughtUp]
 ) -> bool:
     of_listing = built.get(known[outcome.cell.listing].id)
     return of_listing is not None and outcome.cell.month in of_listing.months

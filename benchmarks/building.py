@@ -31,7 +31,8 @@ from benchmarks.setting import (
     read_minutes,
     timed,
 )
-from pipeline.building import Built, build
+from pipeline.building import build
+from pipeline.catching_up import CaughtUp
 from pipeline.intervals import MINUTE, Interval
 from pipeline.listing import Listing
 from pipeline.settings import load_settings
@@ -100,7 +101,7 @@ def _empty(connection: psycopg.Connection) -> None:
     connection.execute("CHECKPOINT")
 
 
-def _rebuild(database: Database, session: LedgerSession, listing: Listing) -> Built:
+def _rebuild(database: Database, session: LedgerSession, listing: Listing) -> CaughtUp:
     session.run(partial(mark_stale, listing_id=listing.id, during=_YEAR))
     return build(database, session, [listing.id])[listing.id]
 

@@ -1,15 +1,11 @@
 """Building bars above a minute, wherever minutes have changed, however old these are.
 
-What belongs here: the order of the steps, one month of one listing in a transaction. A process that
-is killed leaves what it has not built noted as such. Doing it again changes nothing.
+What belongs here: the order of the steps in one month of one listing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date
-from functools import partial
 
 import psycopg
 import pyarrow as pa
@@ -17,31 +13,23 @@ import pyarrow as pa
 from pipeline.aggregation import TIMEFRAME_SCHEMA, Market, aggregate
 from pipeline.bars import empty_bars
 from pipeline.calendars import SessionDay
+from pipeline.catching_up import CaughtUp, catch_up
 from pipeline.intervals import Interval, merged
 from pipeline.store import timeframes as store
 from pipeline.store.arrow import ArrowReader
+from pipeline.store.consolidated import note_unconsolidated
 from pipeline.store.database import Database
+from pipeline.store.notes import STALE
 from pipeline.store.rewriting import Written
 from pipeline.store.session import LedgerSession
 from pipeline.timeframes import DAY, Period, Timeframe
 
-
-@dataclass(slots=True)
-class Built:
-    """What was built of one listing.
-
-    Attributes:
-        rows: Rows written and removed, by timeframe.
-        months: Months in which days or shorter bars were built anew, first days.
-    """
-
-    rows: dict[str, Written] = field(default_factory=dict)
-    months: set[date] = field(default_factory=set)
+_Found = tuple[str, Written]
 
 
 def build(
     database: Database, session: LedgerSession, listing_ids: Collection[int]
-) -> Mapping[int, Built]:
+) -> Mapping[int, CaughtUp]:
     """Build the bars of listings wherever their minutes have changed since the last time.
 
     Args:
@@ -50,48 +38,25 @@ def build(
         listing_ids: The listings.
 
     Returns:
-        What was built of those that had something to build.
+        What was built of those that had something to build, by number.
 
     Raises:
         psycopg.Error, DatabaseError: The ledger cannot be read or written.
     """
-    work = session.run(lambda c: store.stale_listings(c, listing_ids))
-    if not work:
-        return {}
-    wanted = session.run(store.timeframes)
-    done: dict[int, Built] = {}
-    with ArrowReader(database) as reader:
-        for listing_id in work:
-            done[listing_id] = built = Built()
-            while session.run(
-                partial(_build_month, reader=reader, listing=listing_id, wanted=wanted, built=built)
-            ):
-                pass
-    return done
+    return catch_up(database, session, STALE, listing_ids, _build_month)
 
 
 def _build_month(
     connection: psycopg.Connection,
     reader: ArrowReader,
-    listing: int,
+    listing_id: int,
+    stale: Sequence[Interval],
     wanted: Sequence[Timeframe],
-    built: Built,
-) -> bool:
-    """Build what is to be built of the first month; return whether there was any."""
-    with connection.transaction():
-        stale = store.take_stale(connection, listing)
-        if not stale:
-            return False
-        month = _Month(connection, reader, listing, stale)
-        found = [*month.of_days(wanted), *month.of_periods(wanted)]
-    built.months |= {first for piece in stale for first in piece.first_days()}
-    for timeframe, written in found:
-        name = timeframe.name
-        built.rows[name] = built.rows.get(name, Written()) + written
-    return True
-
-
-_Found = tuple[Timeframe, Written]
+) -> Iterator[_Found]:
+    note_unconsolidated(connection, listing_id, stale)
+    month = _Month(connection, reader, listing_id, stale)
+    yield from month.of_days(wanted)
+    yield from month.of_periods(wanted)
 
 
 class _Month:
@@ -154,4 +119,5 @@ class _Month:
         bars = TIMEFRAME_SCHEMA.empty_table()
         if market is not None:
             bars = aggregate(below, timeframe, market)
-        return timeframe, store.write_bars(self._connection, self._listing, timeframe, bars, during)
+        written = store.write_bars(self._connection, self._listing, timeframe, bars, during)
+        return timeframe.name, written

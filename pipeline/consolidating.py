@@ -1,15 +1,12 @@
 """Making one series of an instrument's listings, wherever these have changed, however old that is.
 
-What belongs here: the order of the steps, one month of one instrument in a transaction. A process
-that is killed leaves what it has not done noted as such. Doing it again changes nothing.
+What belongs here: the order of the steps in one month of one instrument.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date, timedelta
-from functools import partial
+from datetime import timedelta
 
 import numpy as np
 import psycopg
@@ -19,6 +16,7 @@ from psycopg import sql
 
 from pipeline.aggregation import Market, Moments, Spans, aggregate, moments_of
 from pipeline.calendars import SessionDay
+from pipeline.catching_up import CaughtUp, catch_up
 from pipeline.consolidation import COMBINED_SCHEMA, METHODS, joined, method_name
 from pipeline.intervals import Interval, common, merged
 from pipeline.store import consolidated as store
@@ -27,31 +25,19 @@ from pipeline.store.arrow import ArrowReader
 from pipeline.store.consolidated import Instrument, Segment
 from pipeline.store.consolidated_series import BUILT_SCHEMA
 from pipeline.store.database import Database
+from pipeline.store.notes import UNCONSOLIDATED
 from pipeline.store.rewriting import Owner, Written, rewrite
 from pipeline.store.session import LedgerSession
-from pipeline.store.timeframes import days_between, days_during, minutes_query, timeframes
+from pipeline.store.timeframes import days_between, days_during, minutes_query
 from pipeline.timeframes import DAY, Period, Timeframe
 
 _LONG_CLOSED = timedelta(days=40)
 """No market is closed for longer between two of its days."""
 
 
-@dataclass(slots=True)
-class Consolidated:
-    """What was worked out anew of one instrument.
-
-    Attributes:
-        rows: Rows of bars written and removed, by timeframe; `1m` are combined minutes.
-        months: The months that were looked at, first days.
-    """
-
-    rows: dict[str, Written] = field(default_factory=dict)
-    months: set[date] = field(default_factory=set)
-
-
 def consolidate(
     database: Database, session: LedgerSession, instrument_ids: Collection[int]
-) -> Mapping[int, Consolidated]:
+) -> Mapping[int, CaughtUp]:
     """Bring the series of instruments in step with their listings.
 
     Args:
@@ -60,43 +46,27 @@ def consolidate(
         instrument_ids: The instruments.
 
     Returns:
-        What was done for those that had something to do.
+        What was done for those that had something to do, by number; `1m` are combined minutes.
 
     Raises:
         psycopg.Error, DatabaseError: The ledger cannot be read or written.
         ValueError: The ledger names a method that is not known.
     """
-    done: dict[int, Consolidated] = {}
-    wanted = session.run(timeframes)
-    with ArrowReader(database) as reader:
-        for number in session.run(lambda c: store.unconsolidated(c, instrument_ids)):
-            done[number] = made = Consolidated()
-            while session.run(
-                partial(_month, reader=reader, instrument_id=number, wanted=wanted, made=made)
-            ):
-                pass
-    return done
+    return catch_up(database, session, UNCONSOLIDATED, instrument_ids, _month)
 
 
 def _month(
     connection: psycopg.Connection,
     reader: ArrowReader,
     instrument_id: int,
+    noted: Sequence[Interval],
     wanted: Sequence[Timeframe],
-    made: Consolidated,
-) -> bool:
-    """Work out what is noted of the first month; return whether there was any."""
-    with connection.transaction():
-        noted = store.take(connection, instrument_id)
-        if not noted:
-            return False
-        instrument = store.instrument_of(connection, instrument_id)
-        work = _Month(connection, reader, instrument, noted)
-        found = dict([*work.combined(), *work.of_days(wanted), *work.of_periods(wanted)])
-    made.months.add(work.month)
-    for name, written in found.items():
-        made.rows[name] = made.rows.get(name, Written()) + written
-    return True
+) -> Iterator[tuple[str, Written]]:
+    instrument = store.instrument_of(connection, instrument_id)
+    work = _Month(connection, reader, instrument, noted)
+    yield from work.combined()
+    yield from work.of_days(wanted)
+    yield from work.of_periods(wanted)
 
 
 class _Month:

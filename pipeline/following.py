@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from pipeline.building import Built, build
-from pipeline.consolidating import Consolidated, consolidate
+from pipeline.building import build
+from pipeline.catching_up import CaughtUp
+from pipeline.consolidating import consolidate
 from pipeline.store.consolidated_series import instruments_of_listings
 from pipeline.store.database import Database
 from pipeline.store.session import LedgerSession
@@ -26,8 +27,8 @@ class Followed:
         instruments: The names of all their instruments, with their numbers.
     """
 
-    built: Mapping[int, Built]
-    consolidated: Mapping[int, Consolidated]
+    built: Mapping[int, CaughtUp]
+    consolidated: Mapping[int, CaughtUp]
     instruments: Mapping[str, int]
 
 

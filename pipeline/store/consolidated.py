@@ -7,7 +7,7 @@ Every function runs inside the caller's transaction.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -19,26 +19,7 @@ from pipeline.aggregation import Market, Spans
 from pipeline.calendars import SessionDay
 from pipeline.consolidation import Claim
 from pipeline.intervals import Interval
-from pipeline.store.ranges import from_multirange
-
-# Any number will do, as long as no other program on the server uses it for an advisory lock.
-_LOCK = 0x4D4C_434F
-
-_TAKE = """
-WITH gone AS (
-    DELETE FROM ledger.unconsolidated WHERE instrument_id = %(instrument)s RETURNING during
-), whole AS (
-    SELECT range_agg(during) AS during FROM gone
-), part AS (
-    SELECT during, during * tstzmultirange(tstzrange(month, month + interval '1 month')) AS now
-    FROM whole, date_trunc('month', lower(during), 'UTC') AS month
-    WHERE during IS NOT NULL
-), later AS (
-    INSERT INTO ledger.unconsolidated (instrument_id, during)
-    SELECT %(instrument)s, during - now FROM part WHERE NOT isempty(during - now)
-)
-SELECT now FROM part
-"""
+from pipeline.store.ranges import from_multirange, to_multirange
 
 _INSTRUMENT = """
 SELECT i.id, i.key, i.method, l.id AS lead
@@ -165,29 +146,15 @@ class Segment:
     during: Sequence[Interval]
 
 
-def unconsolidated(connection: psycopg.Connection, instrument_ids: Collection[int]) -> list[int]:
-    """Return those of some instruments that have something to be worked out anew, sorted."""
-    rows = connection.execute(
-        "SELECT DISTINCT instrument_id FROM ledger.unconsolidated"
-        " WHERE instrument_id = ANY(%s) ORDER BY 1",
-        [sorted(instrument_ids)],
+def note_unconsolidated(
+    connection: psycopg.Connection, listing_id: int, pieces: Sequence[Interval]
+) -> None:
+    """Have some minutes of a listing's instrument worked out anew."""
+    connection.execute(
+        "INSERT INTO ledger.unconsolidated (instrument_id, during)"
+        " SELECT instrument_id, %s::tstzmultirange FROM ledger.listing WHERE id = %s",
+        [to_multirange(pieces), listing_id],
     )
-    return [number for (number,) in rows]
-
-
-def note_all(connection: psycopg.Connection, instrument_id: int) -> None:
-    """Have all of an instrument's series worked out anew."""
-    connection.execute("SELECT ledger.note_all(%s)", [instrument_id])
-
-
-def take(connection: psycopg.Connection, instrument_id: int) -> list[Interval]:
-    """Return what is to be worked out anew of the first month that has any; it counts as done then.
-
-    Nobody else works on the instrument until the transaction ends.
-    """
-    connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCK, instrument_id])
-    row = connection.execute(_TAKE, {"instrument": instrument_id}).fetchone()
-    return [] if row is None else from_multirange(row[0])
 
 
 def instrument_of(connection: psycopg.Connection, instrument_id: int) -> Instrument:

@@ -25,30 +25,6 @@ from pipeline.store.ranges import from_multirange, from_range, to_multirange
 from pipeline.store.rewriting import Owner, Written, rewrite
 from pipeline.timeframes import Timeframe, in_order
 
-# Any number will do, as long as no other program on the server uses it for an advisory lock.
-_LOCK = 0x4D4C_5446
-
-_TAKE = """
-WITH gone AS (
-    DELETE FROM ledger.stale WHERE listing_id = %(listing)s RETURNING during
-), whole AS (
-    SELECT range_agg(during) AS during FROM gone
-), part AS (
-    SELECT during, during * tstzmultirange(tstzrange(
-        month, month + interval '1 month')) AS now
-    FROM whole, date_trunc('month', lower(during), 'UTC') AS month
-    WHERE during IS NOT NULL
-), later AS (
-    INSERT INTO ledger.stale (listing_id, during)
-    SELECT %(listing)s, during - now FROM part WHERE NOT isempty(during - now)
-), passed_on AS (
-    INSERT INTO ledger.unconsolidated (instrument_id, during)
-    SELECT instrument_id, now FROM part JOIN ledger.listing ON id = %(listing)s
-    WHERE NOT isempty(now)
-)
-SELECT now FROM part
-"""
-
 _MARK = """
 INSERT INTO ledger.stale (listing_id, during)
 SELECT %(listing)s, range_agg(c.answered) * %(during)s::tstzmultirange FROM ledger.coverage c
@@ -89,30 +65,10 @@ class BarCount:
     incomplete: int
 
 
-def stale_listings(connection: psycopg.Connection, listing_ids: Collection[int]) -> list[int]:
-    """Return those of some listings that have bars to be built, sorted."""
-    rows = connection.execute(
-        "SELECT DISTINCT listing_id FROM ledger.stale WHERE listing_id = ANY(%s) ORDER BY 1",
-        [sorted(listing_ids)],
-    )
-    return [number for (number,) in rows]
-
-
 def mark_stale(connection: psycopg.Connection, listing_id: int, during: Interval) -> None:
     """Have all bars of a time built anew."""
     row = {"listing": listing_id, "during": to_multirange([during])}
     connection.execute(_MARK, row)
-
-
-def take_stale(connection: psycopg.Connection, listing_id: int) -> list[Interval]:
-    """Return what has to be built anew in the first month that has any; it counts as built then.
-
-    Nobody else builds bars of the listing until the transaction ends. What changes from now on is
-    for the next time.
-    """
-    connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCK, listing_id])
-    row = connection.execute(_TAKE, {"listing": listing_id}).fetchone()
-    return [] if row is None else from_multirange(row[0])
 
 
 def days_during(

@@ -12,7 +12,8 @@ import psycopg
 
 from pipeline.building import build
 from pipeline.calendars import session_named
-from pipeline.consolidating import Consolidated, consolidate
+from pipeline.catching_up import CaughtUp
+from pipeline.consolidating import consolidate
 from pipeline.intervals import MINUTE, Interval
 from pipeline.settling import Settling
 from pipeline.store.database import Database
@@ -102,7 +103,7 @@ class Desk:
         feed = self.feeds[name]
         feed.outage.update(interval.start + n * MINUTE for n in range(interval.minutes))
 
-    def build(self, *, only: bool = False) -> Consolidated | None:
+    def build(self, *, only: bool = False) -> CaughtUp | None:
         if not only:
             build(self.database, self.session, list(self.ids.values()))
         ((number,),) = self.execute("SELECT id FROM ledger.instrument")

@@ -20,6 +20,7 @@ from pipeline.store import timeframes as store
 from pipeline.store.database import Database
 from pipeline.store.deliveries import Delivery, commit
 from pipeline.store.listings import listings, save_first_trade, sync_universe
+from pipeline.store.notes import STALE
 from pipeline.store.session import LedgerSession
 from pipeline.timeframes import USUAL
 from pipeline.universe import Universe
@@ -290,7 +291,7 @@ def test_a_build_that_is_interrupted_is_taken_up_again(desk: Desk) -> None:
 
     def write(connection: psycopg.Connection, number: int) -> None:
         with connection.transaction():
-            assert store.take_stale(connection, number)
+            assert STALE.take(connection, number)
             raise Interrupted
 
     with pytest.raises(Interrupted):
