@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.calendars import KNOWN, OpenMonth, open_months, session_named
@@ -128,6 +128,8 @@ def test_another_rule_has_other_words() -> None:
     assert len({rule.rule for rule in rules}) == len(rules)
 
 
+# Half a second each: a calendar is made for the dates.
+@settings(max_examples=25)
 @given(st.sampled_from(["XNYS", "24x5", "24x7"]), st.dates(date(2015, 1, 1), date(2025, 12, 1)))
 def test_months_taken_one_by_one_are_those_taken_together(name: str, day: date) -> None:
     rule = session_named(name)
