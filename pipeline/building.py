@@ -119,5 +119,7 @@ class _Month:
         bars = TIMEFRAME_SCHEMA.empty_table()
         if market is not None:
             bars = aggregate(below, timeframe, market)
-        written = store.write_bars(self._connection, self._listing, timeframe, bars, during)
+        written = store.write_bars(
+            self._connection, self._listing, timeframe, bars, during, changed=self._stale
+        )
         return timeframe.name, written

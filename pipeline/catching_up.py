@@ -66,7 +66,6 @@ def catch_up(
     owners = session.run(lambda c: notes.owners(c, numbers))
     if not owners:
         return {}
-    wanted = session.run(timeframes)
     done = {number: CaughtUp() for number in owners}
 
     def month(connection: psycopg.Connection, number: int) -> bool:
@@ -74,7 +73,8 @@ def catch_up(
             noted = notes.take(connection, number)
             if not noted:
                 return False
-            found = dict(work(connection, reader, number, noted, wanted))
+            # Not before: who adds a timeframe notes all that it is to be built above.
+            found = dict(work(connection, reader, number, noted, timeframes(connection)))
         caught_up = done[number]
         caught_up.months.add(noted[0].start.date().replace(day=1))
         for name, written in found.items():

@@ -26,7 +26,7 @@ from pipeline.store.consolidated import Instrument, Segment
 from pipeline.store.consolidated_series import BUILT_SCHEMA
 from pipeline.store.database import Database
 from pipeline.store.notes import UNCONSOLIDATED
-from pipeline.store.rewriting import Owner, Written, rewrite
+from pipeline.store.rewriting import Owner, Stray, Written, rewrite
 from pipeline.store.session import LedgerSession
 from pipeline.store.timeframes import days_between, days_during, minutes_query
 from pipeline.timeframes import DAY, Period, Timeframe
@@ -110,6 +110,7 @@ class _Month:
                 [
                     (claim.provider, self._minutes_of(claim.listing_id, parts))
                     for claim in self._claims
+                    if claim.in_universe
                 ]
             )
         table = sql.Identifier("ledger", "combined_1m")
@@ -152,11 +153,23 @@ class _Month:
 
     def _period(self, period: Period) -> tuple[Sequence[SessionDay], Sequence[Interval]]:
         """Return all days of the periods that are touched, and from where to where these reach."""
-        if not self._days:
+        since, before = self._touched[0].start, self._touched[-1].end
+        around = days_between(
+            self._connection,
+            self._instrument.lead,
+            (since - _LONG_CLOSED).date(),
+            (before + _LONG_CLOSED).date(),
+        )
+        # A night or a weekend that is touched lies in a bar of its week or month, too.
+        near = [
+            *[day for day in around if day.start <= since][-1:],
+            *self._days,
+            *[day for day in around if day.end >= before][:1],
+        ]
+        if not near:
             return [], self._touched
-        first = period.first_day(self._days[0].day)
-        before = period.next_first_day(self._days[-1].day)
-        found = days_between(self._connection, self._instrument.lead, first - _LONG_CLOSED, before)
+        first, last = period.first_day(near[0].day), period.next_first_day(near[-1].day)
+        found = days_between(self._connection, self._instrument.lead, first - _LONG_CLOSED, last)
         days = [day for day in found if day.day >= first]
         earlier = [day.end for day in found if day.day < first]
         # A period that begins later than it did leaves no bar behind.
@@ -182,18 +195,15 @@ class _Month:
             )
             bars = _named(built, below, market)
         table = sql.Identifier("ledger", f"consolidated_{timeframe}")
-        return rewrite(self._connection, table, self._owner, bars, during)
+        stray = Stray.of(self._touched, timeframe)
+        return rewrite(self._connection, table, self._owner, bars, during, stray=stray)
 
 
 class _Meeting:
     """Where minutes of several listings meet, so that no bar above them is a listing's own."""
 
     def __init__(self, segments: Sequence[Segment]) -> None:
-        self._others = [
-            Spans(_flat([other.during for other in segments if other is not one]))
-            for one in segments
-            if one.builds
-        ]
+        self._others = [Spans(one.shared) for one in segments if one.builds]
 
     def of(self, starts: Moments, ends: Moments) -> NDArray[np.bool_]:
         """Return which bars, by their bounds, are not the own ones of any listing."""

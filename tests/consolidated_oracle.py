@@ -27,6 +27,8 @@ class Feed:
     first_trade: datetime | None = None
     builds: bool = True
     """Whether it has the session of the first listing."""
+    removed: bool = False
+    """Whether the universe has it no more."""
 
     @property
     def delivered(self) -> set[datetime]:
@@ -41,6 +43,7 @@ def served(method: str, feeds: Sequence[Feed]) -> dict[datetime, str]:
         feeds: The listings, the first in order first.
     """
     found: dict[datetime, str] = {}
+    removed = {feed.provider for feed in feeds if feed.removed}
     months = {(ts.year, ts.month) for feed in feeds for ts in feed.delivered}
     for month in months:
         mine = {
@@ -56,7 +59,8 @@ def served(method: str, feeds: Sequence[Feed]) -> dict[datetime, str]:
             order.sort(key=lambda name: (len(mine[name]), bars[name]), reverse=True)
         for ts in set().union(*mine.values()):
             having = [name for name in order if ts in mine[name]]
-            several = method == "median" and len(having) > 1
+            current = [name for name in having if name not in removed]
+            several = method == "median" and len(current) > 1
             found[ts] = "median" if several else having[0]
     return found
 
@@ -72,7 +76,7 @@ def minutes(
             if ts in by_name[name].minutes:
                 found[ts] = name, by_name[name].minutes[ts]
             continue
-        having = [feed for feed in feeds if ts in feed.minutes]
+        having = [feed for feed in feeds if ts in feed.minutes and not feed.removed]
         if having:
             rows = [feed.minutes[ts] for feed in having]
             volumes = [row.volume for row in rows if row.volume is not None]
@@ -92,7 +96,8 @@ def bars(
 ) -> list[tuple[Bar, str]]:
     """Return the bars of a timeframe, and whose minutes each is made of.
 
-    Where one listing alone serves, the bar is that listing's own.
+    Where one listing alone serves the minutes in which the market is open, and traded as early as
+    any, the bar is that listing's own.
     """
     known = minutes(feeds, who)
     firsts = [feed.first_trade for feed in feeds if feed.first_trade is not None]
@@ -110,18 +115,30 @@ def bars(
         if feed.builds
     }
     is_open = {ts for day in days for ts in day.minutes()}
+    by_name = {feed.provider: feed for feed in feeds}
     found = []
     for bar in built:
         inside = _minutes(bar.ts, bar.before)
-        serving = {who[ts] for ts in inside if ts in who}
+        serving = {who[ts] for ts in inside if ts in who and ts in is_open}
         present = [ts for ts in inside if ts in known and ts in is_open]
         names = {name for ts in present for name in known[ts][0].split("+")}
         name = next(iter(serving))
-        if len(serving) == 1 and name in own:
+        if len(serving) == 1 and name in own and _speaks(by_name[name], first, inside, is_open):
             found.append((own[name][bar.ts], name))
         else:
             found.append((bar, "+".join(sorted(names))))
     return found
+
+
+def _speaks(
+    feed: Feed, first: datetime | None, inside: Sequence[datetime], is_open: set[datetime]
+) -> bool:
+    """Whether no minute of a bar is expected of the instrument before the listing's first trade."""
+    if feed.first_trade is None:
+        return True
+    return not any(
+        ts in is_open and (first is None or ts >= first) for ts in inside if ts < feed.first_trade
+    )
 
 
 def _minutes(since: datetime, before: datetime) -> list[datetime]:

@@ -36,38 +36,53 @@ WHERE l.instrument_id = %(instrument)s
 
 _SHARE = """
 WITH claim AS MATERIALIZED (
-    SELECT listing_id, place, ledger.delivered(listing_id, %(month)s) AS delivered
-    FROM unnest(%(order)s::integer[]) WITH ORDINALITY AS ordered(listing_id, place)
+    SELECT l.id AS listing_id, place, l.provider, l.key, l.in_universe, l.first_trade,
+           ledger.delivered(l.id, %(month)s) AS delivered
+    FROM unnest(%(order)s::integer[]) WITH ORDINALITY AS ordered(id, place)
+    JOIN ledger.listing l USING (id)
 ), placed AS (
     SELECT *, coalesce(range_agg(delivered) OVER (
         ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), '{}') AS taken
     FROM claim
 ), common AS (
-    SELECT coalesce(range_agg(delivered * taken) FILTER (WHERE %(combines)s), '{}') AS during
-    FROM placed
+    SELECT coalesce(range_agg(delivered * taken) FILTER (WHERE %(combines)s AND in_universe), '{}')
+           AS during FROM placed
+), market AS (
+    SELECT whole AS month, coalesce(m.open, whole) AS open, (
+        SELECT CASE WHEN bool_and(first_trade IS NOT NULL) THEN min(first_trade) END FROM claim
+    ) AS first_trade
+    FROM ledger.instrument i CROSS JOIN tstzmultirange(tstzrange(%(since)s, %(before)s)) AS whole
+    LEFT JOIN ledger.session_month m ON (m.session, m.month) = (i.session, %(month)s)
+    WHERE i.id = %(instrument)s
 ), share AS MATERIALIZED (
-    SELECT listing_id, place, delivered - taken - common.during AS during FROM placed, common
-    UNION ALL SELECT NULL, NULL, during FROM common
+    SELECT listing_id, place, first_trade, delivered - taken - common.during AS during
+    FROM placed, common
+    UNION ALL SELECT NULL, NULL, NULL, during FROM common WHERE NOT isempty(during)
 ), served AS (
     SELECT range_agg(during) AS during FROM share
 ), now AS MATERIALIZED (
     SELECT share.listing_id, share.during, why.reason,
-           tstzmultirange(tstzrange(%(since)s, %(before)s)) - (served.during - share.during)
-               AS alone
-    FROM share CROSS JOIN served CROSS JOIN LATERAL (
-        SELECT CASE WHEN share.place IS NULL THEN 'several delivered them'
+           market.month - (served.during - share.during + early.during) * market.open AS alone
+    FROM share CROSS JOIN served CROSS JOIN market CROSS JOIN LATERAL (
+        -- Somebody may have traded before its own first trade: it does not speak for that time.
+        SELECT CASE WHEN share.first_trade > market.first_trade
+                         OR share.first_trade IS NOT NULL AND market.first_trade IS NULL
+                    THEN tstzmultirange(tstzrange(market.first_trade, share.first_trade))
+                    ELSE '{}' END AS during
+    ) AS early CROSS JOIN LATERAL (
+        SELECT CASE WHEN isempty(share.during) THEN 'nothing is left to it'
+                    WHEN share.place IS NULL THEN 'several delivered them'
                     WHEN min(other.place) IS NULL THEN 'comes first'
-                    ELSE string_agg(l.provider || ' ' || l.key || ': ' || concat_ws(', ',
+                    ELSE string_agg(other.provider || ' ' || other.key || ': ' || concat_ws(', ',
                         nullif(ledger.minutes(u.failed * share.during), 0) || ' failed',
                         nullif(ledger.minutes(u.outage * share.during), 0) || ' in an outage',
                         nullif(ledger.minutes(u.unavailable * share.during), 0)
                             || ' no longer served',
                         nullif(ledger.minutes(share.during - u.failed - u.outage - u.unavailable),
                                0) || ' not answered'), '; ' ORDER BY other.place) END AS reason
-        FROM placed AS other JOIN ledger.listing l ON l.id = other.listing_id
-        CROSS JOIN LATERAL ledger.undelivered(l.id, %(month)s) AS u
+        FROM placed AS other CROSS JOIN LATERAL ledger.undelivered(other.listing_id, %(month)s) AS u
         WHERE other.place < share.place
-    ) AS why WHERE NOT isempty(share.during)
+    ) AS why WHERE NOT isempty(served.during)
 ), old AS MATERIALIZED (
     SELECT * FROM ledger.segment WHERE (instrument_id, month) = (%(instrument)s, %(month)s)
 ), gone AS (
@@ -79,19 +94,37 @@ WITH claim AS MATERIALIZED (
     ON CONFLICT (instrument_id, month, listing_id) DO UPDATE
     SET during = excluded.during, alone = excluded.alone, reason = excluded.reason
     WHERE (s.during, s.alone, s.reason) <> (excluded.during, excluded.alone, excluded.reason)
+), differs AS (
+    SELECT coalesce(now.during, '{}') AS now, coalesce(old.during, '{}') AS old
+    FROM old FULL JOIN now ON coalesce(now.listing_id, 0) = coalesce(old.listing_id, 0)
+    UNION ALL
+    SELECT now.alone, old.alone
+    FROM old JOIN now ON coalesce(now.listing_id, 0) = coalesce(old.listing_id, 0)
 )
-SELECT coalesce(range_agg((coalesce(now.during, '{}') - coalesce(old.during, '{}'))
-                          + (coalesce(old.during, '{}') - coalesce(now.during, '{}'))), '{}')
-FROM old FULL JOIN now ON coalesce(now.listing_id, 0) = coalesce(old.listing_id, 0)
+SELECT coalesce(range_agg((now - old) + (old - now)), '{}') FROM differs
 """
 
+# A listing that is not spoken of in a month speaks for none of it.
 _SEGMENTS = """
-SELECT s.listing_id, l.session = i.session AS builds, range_agg(s.during) AS during
-FROM ledger.segment s JOIN ledger.instrument i ON i.id = s.instrument_id
-LEFT JOIN ledger.listing l ON l.id = s.listing_id
-WHERE s.instrument_id = %(instrument)s
-  AND s.month BETWEEN ledger.month_of(%(since)s) AND ledger.month_of(%(before)s)
-GROUP BY s.listing_id, l.session, i.session
+WITH known AS (
+    SELECT DISTINCT s.month FROM ledger.segment s
+    WHERE s.instrument_id = %(instrument)s
+      AND s.month BETWEEN ledger.month_of(%(since)s) AND ledger.month_of(%(before)s)
+), owner AS (
+    SELECT l.id AS listing_id, l.session = i.session AS builds
+    FROM ledger.instrument i JOIN ledger.listing l ON l.instrument_id = i.id
+    WHERE i.id = %(instrument)s
+    UNION ALL SELECT NULL, false
+)
+SELECT owner.listing_id, owner.builds, coalesce(range_agg(s.during), '{}') AS during,
+       range_agg(tstzmultirange(tstzrange(
+           known.month::timestamp AT TIME ZONE 'UTC',
+           (known.month + interval '1 month') AT TIME ZONE 'UTC')) - coalesce(s.alone, '{}'))
+           AS shared
+FROM owner CROSS JOIN known LEFT JOIN ledger.segment s
+     ON s.instrument_id = %(instrument)s AND s.month = known.month
+        AND s.listing_id IS NOT DISTINCT FROM owner.listing_id
+GROUP BY owner.listing_id, owner.builds
 """
 
 # Nothing is expected before the earliest first trade, once it is known of all listings.
@@ -139,11 +172,13 @@ class Segment:
         listing_id: The listing; None where several are combined.
         builds: Whether its own bars above a minute can be the instrument's: it has its session.
         during: The minutes, in order of time.
+        shared: Minutes for which it does not speak alone: bars over any of them are not its own.
     """
 
     listing_id: int | None
     builds: bool
     during: Sequence[Interval]
+    shared: Sequence[Interval]
 
 
 def note_unconsolidated(
@@ -211,8 +246,8 @@ def segments(connection: psycopg.Connection, instrument_id: int, during: Interva
     """Return who serves which minutes of the months that a time touches."""
     row = {"instrument": instrument_id, "since": during.start, "before": during.end}
     return [
-        Segment(listing_id, bool(builds), from_multirange(ranges))
-        for listing_id, builds, ranges in connection.execute(_SEGMENTS, row)
+        Segment(listing_id, bool(builds), from_multirange(during), from_multirange(shared))
+        for listing_id, builds, during, shared in connection.execute(_SEGMENTS, row)
     ]
 
 

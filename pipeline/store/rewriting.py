@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import psycopg
 import pyarrow as pa
@@ -12,6 +13,7 @@ from psycopg import sql
 from pipeline.intervals import Interval
 from pipeline.store.copying import NO_ROWS, column_list, copy_out, copy_rows, encoded, with_constant
 from pipeline.store.ranges import to_multirange
+from pipeline.timeframes import Timeframe
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +35,35 @@ class Owner:
     number: int
 
 
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """Bars of days that are cut otherwise now.
+
+    A bar over minutes that have changed is worked out anew if it begins in a day of today's rule;
+    one that begins elsewhere is of another rule.
+
+    Attributes:
+        over: The minutes that have changed, in order of time.
+        longest: How long before them a bar over them may begin.
+    """
+
+    over: Sequence[Interval]
+    longest: timedelta
+
+    @classmethod
+    def of(cls, over: Sequence[Interval], timeframe: Timeframe) -> Stray:
+        """Return those of a timeframe."""
+        return cls(over, timedelta(days=2 if timeframe.period is None else 367))
+
+
 def rewrite(
     connection: psycopg.Connection,
     table: sql.Identifier,
     owner: Owner,
     bars: pa.Table,
-    during: Iterable[Interval],
+    during: Sequence[Interval],
+    *,
+    stray: Stray | None = None,
 ) -> Written:
     """Make the rows of an owner that begin during some intervals those that were worked out.
 
@@ -48,14 +73,21 @@ def rewrite(
         owner: Whose rows.
         bars: Its other columns, by their names.
         during: Intervals in order of time; none may touch the next.
+        stray: Which rows that begin elsewhere are no longer right either, and go.
 
     Raises:
         psycopg.Error: A row breaks a rule of the table.
     """
     pieces = to_multirange(during)
     rows = with_constant(bars, owner.column, pa.scalar(owner.number, pa.int32()))
-    stored = sql.SQL("{} = {} AND ts >= {} AND ts < {} AND ts <@ {}::tstzmultirange").format(
-        sql.Identifier(owner.column), owner.number, pieces[0].lower, pieces[-1].upper, pieces
+    since, where = during[0].start, sql.SQL("ts <@ {}::tstzmultirange").format(pieces)
+    if stray is not None:
+        since = min(since, stray.over[0].start) - stray.longest
+        where = sql.SQL("({} OR tstzrange(ts, before) && {}::tstzmultirange)").format(
+            where, to_multirange(stray.over)
+        )
+    stored = sql.SQL("{} = {} AND ts >= {} AND ts < {} AND {}").format(
+        sql.Identifier(owner.column), owner.number, since, during[-1].end, where
     )
     query = sql.SQL("SELECT {} FROM {} WHERE {}").format(
         column_list(rows.schema.names), table, stored

@@ -76,6 +76,13 @@ WITH now AS (
 ), changed AS (
     SELECT range_agg(tstzrange(since, before)) AS during FROM (
         (TABLE old EXCEPT TABLE now) UNION ALL (TABLE now EXCEPT TABLE old)) AS day
+), series AS (
+    INSERT INTO ledger.unconsolidated (instrument_id, during)
+    SELECT i.id, range_agg(c.answered * changed.during)
+    FROM changed JOIN ledger.instrument i ON i.session = %(name)s
+    JOIN ledger.listing l ON l.instrument_id = i.id
+    JOIN ledger.coverage c ON c.listing_id = l.id AND c.answered && changed.during
+    GROUP BY i.id
 )
 INSERT INTO ledger.stale (listing_id, during)
 SELECT c.listing_id, range_agg(c.answered * changed.during)

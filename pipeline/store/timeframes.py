@@ -6,7 +6,7 @@ of the steps `pipeline.building`'s. Every function runs inside the caller's tran
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -22,7 +22,7 @@ from pipeline.calendars import SessionDay
 from pipeline.intervals import Interval
 from pipeline.store.copying import column_list, fetch_rows
 from pipeline.store.ranges import from_multirange, from_range, to_multirange
-from pipeline.store.rewriting import Owner, Written, rewrite
+from pipeline.store.rewriting import Owner, Stray, Written, rewrite
 from pipeline.timeframes import Timeframe, in_order
 
 _MARK = """
@@ -161,16 +161,20 @@ def write_bars(
     listing_id: int,
     timeframe: Timeframe,
     bars: pa.Table,
-    during: Iterable[Interval],
+    during: Sequence[Interval],
+    *,
+    changed: Sequence[Interval],
 ) -> Written:
     """Make the stored bars that begin during some intervals those that were built.
 
-    Rows that are as they should be are not touched.
+    Rows that are as they should be are not touched. One over changed minutes that begins elsewhere
+    is of days that are no more, and goes.
     """
     if isinstance(timeframe.length, int):
         for year in pc.unique(pc.year(bars["ts"])).to_pylist():
             connection.execute("SELECT ledger.ensure_bars_year(%s, %s)", [timeframe.name, year])
-    return rewrite(connection, _table(timeframe), Owner("listing_id", listing_id), bars, during)
+    owner, stray = Owner("listing_id", listing_id), Stray.of(changed, timeframe)
+    return rewrite(connection, _table(timeframe), owner, bars, during, stray=stray)
 
 
 def _table(timeframe: Timeframe) -> sql.Identifier:

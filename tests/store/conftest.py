@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.store.database import Database
+from tests.store.series import Desk
 from tests.store.servers import kill_everything
 
 
@@ -19,3 +21,11 @@ def home() -> Iterator[Path]:
         if record.parent.parent.name != "base":
             kill_everything(record.parent)
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def desk(database: Database, request: pytest.FixtureRequest) -> Iterator[Desk]:
+    """An instrument with three listings; a parameter names its session and method."""
+    made = Desk(database, *getattr(request, "param", ()))
+    yield made
+    made.session.close()

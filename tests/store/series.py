@@ -103,6 +103,15 @@ class Desk:
         feed = self.feeds[name]
         feed.outage.update(interval.start + n * MINUTE for n in range(interval.minutes))
 
+    def trade_first(self, name: str, first: datetime) -> None:
+        """Have a listing's first trade found, no later than what it has already."""
+        feed = self.feeds[name]
+        feed.first_trade = min([first, *feed.minutes, *feed.answered])
+        self.execute(
+            f"UPDATE ledger.listing SET first_trade = '{feed.first_trade}'"
+            f" WHERE id = {self.ids[name]}"
+        )
+
     def build(self, *, only: bool = False) -> CaughtUp | None:
         if not only:
             build(self.database, self.session, list(self.ids.values()))

@@ -4,26 +4,16 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator
 
 import pytest
 
 from pipeline.building import build
 from pipeline.consolidating import consolidate
 from pipeline.intervals import MINUTE, Interval
-from pipeline.store.database import Database
 from pipeline.store.migrate import migrate
 from pipeline.store.session import LedgerSession
 from tests.making import at, span
 from tests.store.series import NAMES, Desk, made_up_minute, some
-
-
-@pytest.fixture
-def desk(database: Database, request: pytest.FixtureRequest) -> Iterator[Desk]:
-    made = Desk(database, *getattr(request, "param", ()))
-    yield made
-    made.session.close()
-
 
 MADE = pytest.mark.parametrize(
     "desk",
@@ -195,31 +185,6 @@ def test_what_a_removed_listing_delivered_stays_after_that_of_all_others(desk: D
     desk.sync()
     desk.order.append("kraken")
     desk.build(only=True)
-    assert desk.problems() == []
-
-
-def test_any_history_ends_in_the_same_series(desk: Desk) -> None:
-    generator = random.Random(7)
-    desk.timeframes = ["5m", "4h", "1d", "1w"]
-    desk.sync()
-    around = span("2024-01-31 20:00", "2024-02-01 04:00")
-    for _ in range(25):
-        start = around.start + generator.randrange(around.minutes) * MINUTE
-        piece = Interval(start, start + generator.randrange(1, 90) * MINUTE)
-        name = generator.choice(NAMES)
-        match generator.randrange(6):
-            case 0:
-                desk.order.append(desk.order.pop(0))
-                desk.sync()
-            case 1:
-                desk.method = generator.choice(["primary", "best_quality", "median"])
-                desk.sync()
-            case _:
-                desk.deliver(name, piece)
-        if generator.random() < 0.4:
-            desk.build()
-            assert desk.problems() == []
-    desk.build()
     assert desk.problems() == []
 
 

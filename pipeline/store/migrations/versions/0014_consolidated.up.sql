@@ -18,18 +18,18 @@ CREATE TABLE ledger.segment (
     instrument_id integer NOT NULL REFERENCES ledger.instrument,
     month         date NOT NULL CHECK (extract(day FROM month) = 1),
     listing_id    integer REFERENCES ledger.listing,
-    during        tstzmultirange NOT NULL CHECK (NOT isempty(during)),
-    alone         tstzmultirange NOT NULL CHECK (during <@ alone),
+    during        tstzmultirange NOT NULL,
+    alone         tstzmultirange NOT NULL,
     reason        text NOT NULL,
     UNIQUE NULLS NOT DISTINCT (instrument_id, month, listing_id)
 );
 CREATE INDEX segment_listing ON ledger.segment (listing_id, month);
-COMMENT ON TABLE ledger.segment IS 'Which listing serves which minutes of its instrument; no minute is served twice.';
+COMMENT ON TABLE ledger.segment IS 'Which listing serves which minutes of its instrument; no minute is served twice. Where anybody serves any of a month there is a row for each listing.';
 COMMENT ON COLUMN ledger.segment.instrument_id IS 'The instrument.';
 COMMENT ON COLUMN ledger.segment.month IS 'First day of the UTC month.';
 COMMENT ON COLUMN ledger.segment.listing_id IS 'The listing; null: the minutes of several are combined, and stored in ledger.combined_1m.';
 COMMENT ON COLUMN ledger.segment.during IS 'The minutes that it serves, with a bar or quiet, UTC.';
-COMMENT ON COLUMN ledger.segment.alone IS 'The minutes of the month that no other serves: bars within are its own.';
+COMMENT ON COLUMN ledger.segment.alone IS 'The month without the open minutes that others serve, or that are expected before its first trade: bars within are its own.';
 COMMENT ON COLUMN ledger.segment.reason IS 'Why it does: what those before it failed to deliver.';
 
 CREATE TABLE ledger.unconsolidated (
@@ -125,6 +125,14 @@ WHEN ((OLD.rank, OLD.in_universe, OLD.session, OLD.first_trade)
       IS DISTINCT FROM (NEW.rank, NEW.in_universe, NEW.session, NEW.first_trade))
 EXECUTE FUNCTION ledger.note_order();
 
+CREATE FUNCTION ledger.note_listing() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM ledger.note_all(NEW.instrument_id);
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION ledger.note_listing IS 'Note that all of an instrument''s series follows one listing more.';
+CREATE TRIGGER new_listing_unconsolidated AFTER INSERT ON ledger.listing FOR EACH ROW EXECUTE FUNCTION ledger.note_listing();
+
 CREATE FUNCTION ledger.note_instrument() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM ledger.note_all(NEW.id);
@@ -171,7 +179,8 @@ SELECT i.key AS instrument, s.month, l.provider, l.key AS listing, ledger.minute
 FROM ledger.segment s
 JOIN ledger.instrument i ON i.id = s.instrument_id
 LEFT JOIN ledger.listing l ON l.id = s.listing_id
-LEFT JOIN ledger.session_month m ON m.session = i.session AND m.month = s.month;
+LEFT JOIN ledger.session_month m ON m.session = i.session AND m.month = s.month
+WHERE NOT isempty(s.during);
 COMMENT ON VIEW market.consolidated_segments IS 'Which listing serves which minutes of an instrument''s series, and why.';
 COMMENT ON COLUMN market.consolidated_segments.instrument IS 'The instrument.';
 COMMENT ON COLUMN market.consolidated_segments.month IS 'First day of the UTC month.';
@@ -205,11 +214,15 @@ BEGIN
         JOIN ledger.listing l ON l.instrument_id = i.id AND l.session = i.session
         JOIN ledger.%2$I b ON b.listing_id = l.id
         LEFT JOIN ledger.segment s ON s.listing_id = b.listing_id AND s.month = ledger.month_of(b.ts)
-        -- A bar is its listing's own when nobody else serves a minute of it.
+        -- A bar is its listing's own when nobody else speaks for a minute of it.
         WHERE CASE WHEN b.before <= (ledger.month_of(b.ts) + interval '1 month') AT TIME ZONE 'UTC'
                    THEN tstzrange(b.ts, b.before) <@ s.alone
-                   ELSE (SELECT bool_and(o.listing_id IS NOT DISTINCT FROM l.id) FROM ledger.segment o
-                         WHERE o.instrument_id = i.id AND o.during && tstzrange(b.ts, b.before)
+                   ELSE (SELECT bool_and(coalesce(tstzrange(b.ts, b.before) * tstzrange(
+                                    o.month::timestamp AT TIME ZONE 'UTC',
+                                    (o.month + interval '1 month') AT TIME ZONE 'UTC') <@ own.alone, false))
+                         FROM ledger.segment o LEFT JOIN ledger.segment own
+                              ON (own.listing_id, own.month) = (b.listing_id, o.month)
+                         WHERE o.instrument_id = i.id
                            AND o.month BETWEEN ledger.month_of(b.ts) AND ledger.month_of(b.before)) END
         UNION ALL
         SELECT i.key, b.ts, b.before, b.session_date, b.open, b.high, b.low, b.close, b.volume, b.vwap, b.trades,
@@ -248,3 +261,4 @@ ALTER FUNCTION ledger.drop_consolidated SET lock_timeout = '3s';
 COMMENT ON FUNCTION ledger.drop_consolidated IS 'Remove the consolidated bars of a timeframe that is no longer wanted.';
 
 SELECT ledger.add_consolidated(name) FROM ledger.timeframe;
+SELECT ledger.note_all(id) FROM ledger.instrument;
