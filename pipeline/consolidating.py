@@ -195,7 +195,7 @@ class _Month:
             )
             bars = _named(built, below, market)
         table = sql.Identifier("ledger", f"consolidated_{timeframe}")
-        stray = Stray.of(self._touched, timeframe)
+        stray = Stray(self._touched, timeframe.reach)
         return rewrite(self._connection, table, self._owner, bars, during, stray=stray)
 
 

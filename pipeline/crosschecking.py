@@ -162,7 +162,7 @@ def _wanted(
 def _market(
     connection: psycopg.Connection, listing: Listing, timeframe: Timeframe, during: Interval
 ) -> Market:
-    around = timedelta(days=2) + timeframe.longest * MINUTE
+    around = timeframe.reach + timedelta(days=1)
     whole = Interval(during.start - around, during.end + around)
     days = store.days_during(connection, listing.id, [whole])
     return store.market_of(connection, listing.id, days)

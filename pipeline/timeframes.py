@@ -86,6 +86,11 @@ class Timeframe:
         return self.shortest + more * _DAY_MINUTES
 
     @property
+    def reach(self) -> timedelta:
+        """How long before a minute a bar over it may begin; a day more, for clocks are changed."""
+        return timedelta(minutes=self.longest, days=1)
+
+    @property
     def period(self) -> Period | None:
         """The period whose days its bars are made of; None: they are made of minutes."""
         if isinstance(self.length, int) or self.length is Period.DAY:

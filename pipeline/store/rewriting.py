@@ -13,7 +13,6 @@ from psycopg import sql
 from pipeline.intervals import Interval
 from pipeline.store.copying import NO_ROWS, column_list, copy_out, copy_rows, encoded, with_constant
 from pipeline.store.ranges import to_multirange
-from pipeline.timeframes import Timeframe
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +43,11 @@ class Stray:
 
     Attributes:
         over: The minutes that have changed, in order of time.
-        longest: How long before them a bar over them may begin.
+        reach: How long before them a bar over them may begin.
     """
 
     over: Sequence[Interval]
-    longest: timedelta
-
-    @classmethod
-    def of(cls, over: Sequence[Interval], timeframe: Timeframe) -> Stray:
-        """Return those of a timeframe."""
-        return cls(over, timedelta(days=2 if timeframe.period is None else 367))
+    reach: timedelta
 
 
 def rewrite(
@@ -82,7 +76,7 @@ def rewrite(
     rows = with_constant(bars, owner.column, pa.scalar(owner.number, pa.int32()))
     since, where = during[0].start, sql.SQL("ts <@ {}::tstzmultirange").format(pieces)
     if stray is not None:
-        since = min(since, stray.over[0].start) - stray.longest
+        since = min(since, stray.over[0].start) - stray.reach
         where = sql.SQL("({} OR tstzrange(ts, before) && {}::tstzmultirange)").format(
             where, to_multirange(stray.over)
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 
 import pyarrow as pa
 
@@ -24,8 +24,6 @@ MINUTE_SCHEMA = BAR_SCHEMA.append(
     )
 )
 """Columns of 1-minute bars as they are read."""
-
-_BEFORE_ITS_MINUTES = timedelta(days=367)  # so much earlier than its first bar a year may begin
 
 
 class ReadingError(LookupError):
@@ -107,7 +105,7 @@ def life(first: date | None, last: date | None, timeframe: str) -> Interval | No
         return None
     start = datetime(first.year, first.month, 1, tzinfo=UTC)
     if timeframe != MINUTE_NAME:
-        start -= _BEFORE_ITS_MINUTES
+        start -= Timeframe.named(timeframe).reach
     return Interval(start, Interval.month(last).end)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 import psycopg
 import pyarrow as pa
@@ -48,8 +48,6 @@ LEFT JOIN ledger.coverage c ON (c.listing_id, c.month) = (l.id, s.month)
 WHERE l.id = %(listing)s
   AND s.month BETWEEN ledger.month_of(%(since)s) AND ledger.month_of(%(before)s)
 """
-
-_LONGEST = timedelta(days=367)
 
 
 class TimeframeInUse(Exception):
@@ -151,7 +149,7 @@ def bars_touching(
         " WHERE listing_id = %s AND ts > %s AND ts < %s"
         " AND %s::tstzmultirange && tstzrange(ts, before) ORDER BY ts"
     ).format(_table(timeframe))
-    bounds = [pieces[0].start - _LONGEST, pieces[-1].end, to_multirange(pieces)]
+    bounds = [pieces[0].start - timeframe.reach, pieces[-1].end, to_multirange(pieces)]
     rows = connection.execute(query, [listing_id, *bounds])
     return [(day, from_range(during)) for day, during in rows]
 
@@ -173,7 +171,7 @@ def write_bars(
     if isinstance(timeframe.length, int):
         for year in pc.unique(pc.year(bars["ts"])).to_pylist():
             connection.execute("SELECT ledger.ensure_bars_year(%s, %s)", [timeframe.name, year])
-    owner, stray = Owner("listing_id", listing_id), Stray.of(changed, timeframe)
+    owner, stray = Owner("listing_id", listing_id), Stray(changed, timeframe.reach)
     return rewrite(connection, _table(timeframe), owner, bars, during, stray=stray)
 
 
