@@ -22,7 +22,7 @@ from pipeline.intervals import Interval, common, merged
 from pipeline.store import consolidated as store
 from pipeline.store import consolidated_series as series
 from pipeline.store.arrow import ArrowReader
-from pipeline.store.consolidated import Instrument, Segment
+from pipeline.store.consolidated import Instrument
 from pipeline.store.consolidated_series import BUILT_SCHEMA
 from pipeline.store.database import Database
 from pipeline.store.notes import UNCONSOLIDATED
@@ -84,14 +84,14 @@ class _Month:
         self._instrument = instrument
         self._owner = Owner("instrument_id", instrument.id)
         self._method = METHODS[method_name(instrument.method)]
-        self.month = noted[0].start.date().replace(day=1)
+        self._month = noted[0].start.date().replace(day=1)
         self._claims = sorted(
-            store.claims(connection, instrument.id, self.month), key=self._method.order
+            store.claims(connection, instrument.id, self._month), key=self._method.order
         )
         changed = store.share(
             connection,
             instrument.id,
-            self.month,
+            self._month,
             [claim.listing_id for claim in self._claims],
             combines=self._method.combine is not None,
         )
@@ -100,12 +100,11 @@ class _Month:
 
     def combined(self) -> Iterator[tuple[str, Written]]:
         """Combine the minutes that several delivered."""
-        served = store.segments(self._connection, self._instrument.id, Interval.month(self.month))
-        together = [one.during for one in served if one.listing_id is None]
-        parts = [part for one in self._touched for part in common(_flat(together), one)]
+        together = store.combined(self._connection, self._instrument.id, self._month)
+        parts = [part for one in self._touched for part in common(together, one)]
         bars = COMBINED_SCHEMA.empty_table()
         if parts and self._method.combine is not None:
-            self._connection.execute("SELECT ledger.ensure_combined_month(%s)", [self.month])
+            self._connection.execute("SELECT ledger.ensure_combined_month(%s)", [self._month])
             bars = self._method.combine(
                 [
                     (claim.provider, self._minutes_of(claim.listing_id, parts))
@@ -126,7 +125,7 @@ class _Month:
         whole = [Interval(day.start, day.end) for day in self._days]
         during = list(merged(sorted([*whole, *self._touched])))
         hull = Interval(during[0].start, during[-1].end)
-        meeting = _Meeting(store.segments(self._connection, self._instrument.id, hull))
+        meeting = _Meeting(store.shared(self._connection, self._instrument.id, hull))
         mixed = [one for one in whole if meeting.anywhere(one)]
         minutes = [
             series.minutes(self._connection, self._instrument.key, piece) for piece in merged(mixed)
@@ -139,20 +138,24 @@ class _Month:
 
     def of_periods(self, wanted: Sequence[Timeframe]) -> Iterator[tuple[str, Written]]:
         """Build those bars of weeks and longer in which minutes of several listings meet."""
+        near = self._near()
         for timeframe in wanted:
             if timeframe.period is None:
                 continue
-            days, during = self._period(timeframe.period)
+            days, during = self._period(timeframe.period, near)
             hull = Interval(during[0].start, during[-1].end)
-            meeting = _Meeting(store.segments(self._connection, self._instrument.id, hull))
+            meeting = _Meeting(store.shared(self._connection, self._instrument.id, hull))
             below, market = BUILT_SCHEMA.empty_table(), None
             if days and meeting.anywhere(hull):
                 below = series.bars(self._connection, self._instrument.key, DAY, hull)
                 market = self._market(days) if below.num_rows else None
             yield timeframe.name, self._write(timeframe, below, market, meeting, during)
 
-    def _period(self, period: Period) -> tuple[Sequence[SessionDay], Sequence[Interval]]:
-        """Return all days of the periods that are touched, and from where to where these reach."""
+    def _near(self) -> Sequence[SessionDay]:
+        """Return the days that are touched, and one before and after what is.
+
+        A night or a weekend that is touched lies in a bar of its week or month, too.
+        """
         since, before = self._touched[0].start, self._touched[-1].end
         around = days_between(
             self._connection,
@@ -160,12 +163,16 @@ class _Month:
             (since - _LONG_CLOSED).date(),
             (before + _LONG_CLOSED).date(),
         )
-        # A night or a weekend that is touched lies in a bar of its week or month, too.
-        near = [
+        return [
             *[day for day in around if day.start <= since][-1:],
             *self._days,
             *[day for day in around if day.end >= before][:1],
         ]
+
+    def _period(
+        self, period: Period, near: Sequence[SessionDay]
+    ) -> tuple[Sequence[SessionDay], Sequence[Interval]]:
+        """Return all days of the periods that are touched, and from where to where these reach."""
         if not near:
             return [], self._touched
         first, last = period.first_day(near[0].day), period.next_first_day(near[-1].day)
@@ -202,14 +209,14 @@ class _Month:
 class _Meeting:
     """Where minutes of several listings meet, so that no bar above them is a listing's own."""
 
-    def __init__(self, segments: Sequence[Segment]) -> None:
-        self._others = [Spans(one.shared) for one in segments if one.builds]
+    def __init__(self, shared: Sequence[Sequence[Interval]]) -> None:
+        self._shared = [Spans(of_one) for of_one in shared]
 
     def of(self, starts: Moments, ends: Moments) -> NDArray[np.bool_]:
         """Return which bars, by their bounds, are not the own ones of any listing."""
         meet = np.ones(len(starts), dtype=np.bool_)
-        for others in self._others:
-            meet &= others.passed(ends) > others.passed(starts)
+        for of_one in self._shared:
+            meet &= of_one.passed(ends) > of_one.passed(starts)
         return meet
 
     def anywhere(self, during: Interval) -> bool:
@@ -229,7 +236,3 @@ def _named(bars: pa.Table, below: pa.Table, market: Market) -> pa.Table:
     last = np.searchsorted(moments, moments_of(bars, "before"))
     names = [joined(set(providers[i:j])) for i, j in zip(first, last, strict=True)]
     return bars.append_column(BUILT_SCHEMA.field("provider"), pa.array(names, pa.string()))
-
-
-def _flat(pieces: Sequence[Sequence[Interval]]) -> list[Interval]:
-    return sorted(one for several in pieces for one in several)

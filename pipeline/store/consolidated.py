@@ -104,27 +104,25 @@ WITH claim AS MATERIALIZED (
 SELECT coalesce(range_agg((now - old) + (old - now)), '{}') FROM differs
 """
 
+_COMBINED = """
+SELECT during FROM ledger.segment WHERE (instrument_id, month) = (%s, %s) AND listing_id IS NULL
+"""
+
 # A listing that is not spoken of in a month speaks for none of it.
-_SEGMENTS = """
+_SHARED = """
 WITH known AS (
     SELECT DISTINCT s.month FROM ledger.segment s
     WHERE s.instrument_id = %(instrument)s
       AND s.month BETWEEN ledger.month_of(%(since)s) AND ledger.month_of(%(before)s)
-), owner AS (
-    SELECT l.id AS listing_id, l.session = i.session AS builds
-    FROM ledger.instrument i JOIN ledger.listing l ON l.instrument_id = i.id
-    WHERE i.id = %(instrument)s
-    UNION ALL SELECT NULL, false
 )
-SELECT owner.listing_id, owner.builds, coalesce(range_agg(s.during), '{}') AS during,
-       range_agg(tstzmultirange(tstzrange(
+SELECT range_agg(tstzmultirange(tstzrange(
            known.month::timestamp AT TIME ZONE 'UTC',
            (known.month + interval '1 month') AT TIME ZONE 'UTC')) - coalesce(s.alone, '{}'))
-           AS shared
-FROM owner CROSS JOIN known LEFT JOIN ledger.segment s
-     ON s.instrument_id = %(instrument)s AND s.month = known.month
-        AND s.listing_id IS NOT DISTINCT FROM owner.listing_id
-GROUP BY owner.listing_id, owner.builds
+FROM ledger.instrument i JOIN ledger.listing l ON l.instrument_id = i.id AND l.session = i.session
+CROSS JOIN known
+LEFT JOIN ledger.segment s ON s.listing_id = l.id AND s.month = known.month
+WHERE i.id = %(instrument)s
+GROUP BY l.id
 """
 
 # Nothing is expected before the earliest first trade, once it is known of all listings.
@@ -162,23 +160,6 @@ class Instrument:
     key: str
     method: str
     lead: int
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """The minutes that a listing serves.
-
-    Attributes:
-        listing_id: The listing; None where several are combined.
-        builds: Whether its own bars above a minute can be the instrument's: it has its session.
-        during: The minutes, in order of time.
-        shared: Minutes for which it does not speak alone: bars over any of them are not its own.
-    """
-
-    listing_id: int | None
-    builds: bool
-    during: Sequence[Interval]
-    shared: Sequence[Interval]
 
 
 def note_unconsolidated(
@@ -242,13 +223,22 @@ def share(
     return from_multirange(found[0]) if found else []
 
 
-def segments(connection: psycopg.Connection, instrument_id: int, during: Interval) -> list[Segment]:
-    """Return who serves which minutes of the months that a time touches."""
+def combined(connection: psycopg.Connection, instrument_id: int, month: date) -> list[Interval]:
+    """Return the minutes of a month that are nobody's, but to be combined."""
+    row = connection.execute(_COMBINED, [instrument_id, month]).fetchone()
+    return [] if row is None else from_multirange(row[0])
+
+
+def shared(
+    connection: psycopg.Connection, instrument_id: int, during: Interval
+) -> list[list[Interval]]:
+    """Return the minutes for which a listing does not speak alone, of the months of a time.
+
+    One element for each listing with the session of the instrument, whose own bars above a minute
+    can be the instrument's: those over none of these minutes.
+    """
     row = {"instrument": instrument_id, "since": during.start, "before": during.end}
-    return [
-        Segment(listing_id, bool(builds), from_multirange(during), from_multirange(shared))
-        for listing_id, builds, during, shared in connection.execute(_SEGMENTS, row)
-    ]
+    return [from_multirange(ranges) for (ranges,) in connection.execute(_SHARED, row)]
 
 
 def market_of(
