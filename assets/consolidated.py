@@ -11,7 +11,7 @@ from functools import partial
 
 import dagster as dg
 
-from assets.metadata import Metadata
+from assets.metadata import Metadata, materialization
 from pipeline.catching_up import CaughtUp
 from pipeline.consolidating import consolidate
 from pipeline.consolidation import CONSOLIDATED
@@ -27,7 +27,6 @@ from pipeline.store.session import LedgerSession
 from pipeline.universe import Universe
 from resources.ledger import LedgerResource
 from resources.partitions import (
-    dimension_tags,
     from_listings,
     instrument_partitions,
     to_cell,
@@ -125,11 +124,7 @@ def log_consolidated(
         for cell in cells:
             partition, shown = to_instrument_key(cell), _of_cell(_served(session, cell))
             for key in (_BARS_1M, _HIGHER):
-                context.log_event(
-                    dg.AssetMaterialization(
-                        key, partition=partition, metadata=shown, tags=dimension_tags(partition)
-                    )
-                )
+                context.log_event(materialization(key, partition, shown))
 
 
 def _tell(

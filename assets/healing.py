@@ -14,7 +14,7 @@ from pydantic import Field
 from assets import metadata
 from assets.consolidated import log_consolidated
 from assets.downloading import follow_minutes, look
-from assets.minutes import failure, materialization, tell, warn_of_incomplete
+from assets.minutes import failure, tell, warn_of_incomplete
 from assets.outcomes import CellOutcome, outcome_of
 from pipeline.download import Downloader
 from pipeline.heal import Healing, default_budget, find_tasks, heal
@@ -27,6 +27,7 @@ from pipeline.store.session import LedgerSession
 from pipeline.universe import Universe
 from resources.downloads import DownloadsResource
 from resources.ledger import LedgerResource
+from resources.partitions import to_key
 
 
 class HealConfig(dg.Config):
@@ -119,8 +120,9 @@ def _finish(
     for outcome in outcomes:
         if _whole(outcome):
             for name, describe in shown.items():
-                key = dg.AssetKey([provider, name])
-                context.log_event(materialization(key, outcome, totals | describe(outcome)))
+                key, partition = dg.AssetKey([provider, name]), to_key(outcome.cell)
+                found = totals | describe(outcome)
+                context.log_event(metadata.materialization(key, partition, found))
     left = {"left_listing_months": dg.MetadataValue.int(len(healing.left))}
     if bad := [outcome for outcome in outcomes if outcome.problem]:
         raise failure(bad, totals | left)

@@ -29,7 +29,7 @@ from pipeline.store.session import LedgerSession
 from pipeline.universe import Universe
 from resources.downloads import DownloadsResource
 from resources.ledger import LedgerResource
-from resources.partitions import cell_partitions, dimension_tags, to_cell, to_key
+from resources.partitions import cell_partitions, to_cell, to_key
 
 _SHOWN = 20
 _BARS = (
@@ -208,7 +208,8 @@ def _finish(
         for key, describe in shown.items():
             for outcome in outcomes:
                 if not outcome.problem:
-                    context.log_event(materialization(key, outcome, totals | describe(outcome)))
+                    found = totals | describe(outcome)
+                    context.log_event(metadata.materialization(key, to_key(outcome.cell), found))
         for check in checks:
             context.log_event(logged(check))
         raise failure(bad, totals)
@@ -218,19 +219,6 @@ def _finish(
                 context.add_asset_metadata(found, key, partition_key=to_key(outcome.cell))
         mine = [check for check in checks if check.asset_key == key]
         yield dg.MaterializeResult(asset_key=key, metadata=totals, check_results=mine)
-
-
-def materialization(
-    key: dg.AssetKey, outcome: CellOutcome, shown: metadata.Metadata
-) -> dg.AssetMaterialization:
-    """Return the event that a cell of an asset is complete."""
-    partition = to_key(outcome.cell)
-    return dg.AssetMaterialization(
-        key,
-        partition=partition,
-        metadata=shown,
-        tags=dimension_tags(partition),
-    )
 
 
 def failure(bad: Sequence[CellOutcome], totals: metadata.Metadata) -> dg.Failure:
