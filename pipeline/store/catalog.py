@@ -36,12 +36,14 @@ WHERE provider = coalesce({provider}::text, provider)
 GROUP BY provider, listing
 """
 
-_INSTRUMENTS: LiteralString = """
+_INSTRUMENT_LIFE: LiteralString = """
 SELECT instrument, min(month) AS first, max(month) AS last
 FROM market.instruments LEFT JOIN market.listings USING (instrument)
 LEFT JOIN (SELECT * FROM market.coverage WHERE bars + extended > 0) AS c USING (provider, listing)
-GROUP BY instrument ORDER BY instrument
+WHERE instrument = {instrument} GROUP BY instrument
 """
+
+_INSTRUMENT_NAMES: LiteralString = "SELECT instrument FROM market.instruments ORDER BY instrument"
 
 # Minutes are never removed, a changed one leaves a revision, and so does a changed session.
 _MARK: LiteralString = """
@@ -107,10 +109,11 @@ class Catalog:
     def _life(self, provider: str | None, listing: str) -> tuple[str, date | None, date | None]:
         """Return the one provider, and the months of the first and the last bar."""
         if provider == CONSOLIDATED:
-            rows = {row.pop("instrument"): row for row in self._arrow.ask(_INSTRUMENTS).to_pylist()}
-            if listing not in rows:
-                raise UnknownListing(no_instrument(listing, list(rows)))
-            return CONSOLIDATED, rows[listing]["first"], rows[listing]["last"]
+            rows = self._arrow.ask(_INSTRUMENT_LIFE, instrument=listing).to_pylist()
+            if not rows:
+                names = self._arrow.ask(_INSTRUMENT_NAMES)["instrument"].to_pylist()
+                raise UnknownListing(no_instrument(listing, names))
+            return CONSOLIDATED, rows[0]["first"], rows[0]["last"]
         found = self.known(provider, listing)
         if len(found) > 1:
             raise AmbiguousListing(listing, [name for name, _ in found])
