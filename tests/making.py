@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +14,9 @@ from pipeline.bars import BAR_SCHEMA
 from pipeline.intervals import Interval
 from pipeline.listing import Listing
 from pipeline.store.listings import listings, sync_universe
+from pipeline.store.session import LedgerSession
 from pipeline.universe import Universe
+from tests.oracle import Minute
 
 
 def at(text: str) -> datetime:
@@ -75,3 +78,20 @@ def stored_bars(connection: psycopg.Connection, listing: Listing) -> list[tuple[
 def rows_of(bars_: pa.Table) -> list[tuple[Any, ...]]:
     """Return a table of bars in the form of `stored_bars`."""
     return [tuple(row.values()) for row in bars_.sort_by("ts").to_pylist()]
+
+
+def executed(session: LedgerSession, statement: str) -> list[tuple[Any, ...]]:
+    """Run a statement in a session, and return its rows, if it is one that has any."""
+
+    def run(connection: psycopg.Connection) -> list[tuple[Any, ...]]:
+        done = connection.execute(statement.encode())
+        return done.fetchall() if done.description else []
+
+    return session.run(run)
+
+
+def made_up_minute(generator: random.Random) -> Minute:
+    """Return a minute with prices about 100 that are possible together."""
+    low, high = sorted(generator.uniform(90, 110) for _ in range(2))
+    opens, closes, vwap = (generator.uniform(low, high) for _ in range(3))
+    return Minute(opens, high, low, closes, generator.uniform(0, 9), vwap, generator.randrange(99))

@@ -20,7 +20,7 @@ from pipeline.store.server import EmbeddedServer
 from pipeline.store.session import LedgerSession
 from pipeline.universe import Universe
 from tests.conftest import new_database
-from tests.making import at, bar, span, table
+from tests.making import at, bar, executed, span, table
 
 RECEIVED = at("2025-06-01")
 SETTLING = Settling((timedelta(days=1),))
@@ -64,11 +64,7 @@ class World:
         follow(self.database, self.session, [number for (number,) in every])
 
     def execute(self, statement: str) -> list[tuple[Any, ...]]:
-        def run(connection: psycopg.Connection) -> list[tuple[Any, ...]]:
-            done = connection.execute(statement.encode())
-            return done.fetchall() if done.description else []
-
-        return self.session.run(run)
+        return executed(self.session, statement)
 
 
 def minutes(during: Interval, *, but_every: int = 7, price: float = 100) -> list[dict[str, Any]]:

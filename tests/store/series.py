@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
 
-import psycopg
-
 from pipeline.building import build
 from pipeline.calendars import session_named
 from pipeline.catching_up import CaughtUp
@@ -25,7 +23,7 @@ from pipeline.universe import Universe
 from tests import consolidated_oracle as right
 from tests import oracle
 from tests.consolidated_oracle import Feed
-from tests.making import at, span, table
+from tests.making import at, executed, made_up_minute, span, table
 from tests.oracle import Bar, Day, Minute
 
 START, END, LATER = at("2023-12-20"), at("2024-02-10"), at("2024-06-01")
@@ -179,17 +177,7 @@ class Desk:
         }
 
     def execute(self, statement: str) -> list[tuple[Any, ...]]:
-        def run(connection: psycopg.Connection) -> list[tuple[Any, ...]]:
-            done = connection.execute(statement.encode())
-            return done.fetchall() if done.description else []
-
-        return self.session.run(run)
-
-
-def made_up_minute(generator: random.Random) -> Minute:
-    low, high = sorted(generator.uniform(90, 110) for _ in range(2))
-    opens, closes, vwap = (generator.uniform(low, high) for _ in range(3))
-    return Minute(opens, high, low, closes, generator.uniform(0, 9), vwap, generator.randrange(99))
+        return executed(self.session, statement)
 
 
 def _alike(found: Any, known: Any) -> bool:

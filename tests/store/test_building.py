@@ -25,7 +25,7 @@ from pipeline.store.session import LedgerSession
 from pipeline.timeframes import USUAL
 from pipeline.universe import Universe
 from tests import oracle
-from tests.making import at, span, table
+from tests.making import at, executed, made_up_minute, span, table
 from tests.oracle import Bar, Day, Minute
 
 START, END = at("2023-12-20"), at("2024-02-10")
@@ -68,7 +68,7 @@ class Desk:
         for month in interval.months():
             moments = [month.start + number * MINUTE for number in range(month.minutes)]
             rows = {
-                ts: self.minutes.get(ts) or _minute(generator)
+                ts: self.minutes.get(ts) or made_up_minute(generator)
                 for ts in moments
                 if ts in self.minutes or generator.random() < share
             }
@@ -124,17 +124,7 @@ class Desk:
         return found
 
     def execute(self, statement: str) -> list[tuple[Any, ...]]:
-        def run(connection: psycopg.Connection) -> list[tuple[Any, ...]]:
-            done = connection.execute(statement.encode())
-            return done.fetchall() if done.description else []
-
-        return self.session.run(run)
-
-
-def _minute(generator: random.Random) -> Minute:
-    low, high = sorted(generator.uniform(90, 110) for _ in range(2))
-    opens, closes, vwap = (generator.uniform(low, high) for _ in range(3))
-    return Minute(opens, high, low, closes, generator.uniform(0, 9), vwap, generator.randrange(99))
+        return executed(self.session, statement)
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from pipeline.consolidating import consolidate
 from pipeline.intervals import MINUTE, Interval
 from pipeline.store.migrate import migrate
 from pipeline.store.session import LedgerSession
-from tests.making import at, span
-from tests.store.series import NAMES, Desk, made_up_minute, some
+from tests.making import at, made_up_minute, span
+from tests.store.series import NAMES, Desk, some
 
 MADE = pytest.mark.parametrize(
     "desk",
