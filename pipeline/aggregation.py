@@ -112,9 +112,12 @@ class Market:
     answered: Spans
 
 
+NEVER_OPEN = Market((), Spans(()), Spans(()), Spans(()))
+
+
 @dataclass(frozen=True, slots=True)
-class Series:
-    """Columns of bars in order of time, each one minute or one day; what is missing is NaN."""
+class Parts:
+    """What bars are made of: minutes or days, in order of time; what is missing is NaN."""
 
     ts: Moments
     open: Column
@@ -122,27 +125,48 @@ class Series:
     low: Column
     close: Column
     volume: Column
-    vwap: Column
+    turnover: Column
     trades: Column
     present: Moments
 
     @classmethod
-    def of(cls, bars: pa.Table) -> Series:
-        """Return the columns of bars with `BAR_SCHEMA` or `TIMEFRAME_SCHEMA`, in order of time."""
+    def of(cls, bars: pa.Table, market: Market) -> Parts:
+        """Return the columns of those bars that are part of a longer one."""
+        bars = parts_of(bars, market)
+        days = "minutes_present" in bars.schema.names
         values = {
-            name: bars[name].to_numpy().astype(np.float64)
+            name: bars[name].to_numpy().astype(np.float64, copy=False)
             for name in ("open", "high", "low", "close", "volume", "vwap", "trades")
         }
-        present = (
-            bars["minutes_present"].to_numpy().astype(np.int64)
-            if "minutes_present" in bars.column_names
-            else np.ones(bars.num_rows, dtype=np.int64)
+        # Where nothing was traded a price weighs nothing, also one that is not there.
+        turnover = np.where(values["volume"] == 0, 0.0, values.pop("vwap") * values["volume"])
+        return cls(
+            ts=moments_of(bars),
+            turnover=turnover,
+            present=(
+                bars["minutes_present"].to_numpy().astype(np.int64)
+                if days
+                else np.ones(bars.num_rows, dtype=np.int64)
+            ),
+            **values,
         )
-        return cls(ts=moments_of(bars), present=present, **values)
 
-    def where(self, chosen: NDArray[np.bool_]) -> Series:
-        """Return the chosen rows."""
-        return Series(*(getattr(self, name)[chosen] for name in self.__slots__))
+
+def parts_of(bars: pa.Table, market: Market) -> pa.Table:
+    """Return those bars that are part of a longer one.
+
+    Args:
+        bars: In order of time; minutes with the columns of `BAR_SCHEMA`, of which those in which
+            the market was open are parts, or bars of a day with those of `TIMEFRAME_SCHEMA`.
+        market: When there should be bars.
+    """
+    ts = moments_of(bars)
+    if "minutes_present" not in bars.schema.names:
+        chosen = market.open.hold(ts)
+    else:
+        # A day that begins otherwise now is still to be built, and so is then what it is part of.
+        chosen = np.isin(ts, [_minute(day.start) for day in market.days])
+    return bars if chosen.all() else bars.filter(pa.array(chosen))
 
 
 def moments_of(bars: pa.Table, column: str = "ts") -> Moments:
@@ -151,12 +175,11 @@ def moments_of(bars: pa.Table, column: str = "ts") -> Moments:
     return moments
 
 
-def aggregate(bars: pa.Table, timeframe: Timeframe, market: Market) -> pa.Table:
-    """Return the bars of a timeframe that have at least one bar below them.
+def aggregate(parts: Parts, timeframe: Timeframe, market: Market) -> pa.Table:
+    """Return the bars of a timeframe that have at least one part.
 
     Args:
-        bars: Minutes with `BAR_SCHEMA` in order of time; for weeks, months and years bars of a day
-            with `TIMEFRAME_SCHEMA`. Each bar to be built needs all of its own.
+        parts: Minutes; for weeks, months and years days. Each bar to be built needs all of its own.
         timeframe: What to build.
         market: When there should be bars; all days of the bars to be built, and for weeks, months
             and years all days of these, whether they have bars or not.
@@ -164,17 +187,11 @@ def aggregate(bars: pa.Table, timeframe: Timeframe, market: Market) -> pa.Table:
     Returns:
         A table with `TIMEFRAME_SCHEMA` in order of time.
     """
-    below = Series.of(bars)
-    if timeframe.period is not None:
-        # A day that begins otherwise now is still to be built: its turn comes, and this bar's then.
-        below = below.where(np.isin(below.ts, [_minute(day.start) for day in market.days]))
-    else:
-        below = below.where(market.open.hold(below.ts))
-    if not len(below.ts):
+    if not len(parts.ts):
         return TIMEFRAME_SCHEMA.empty_table()
-    starts, ends, dates = bars_around(below.ts, market.days, timeframe)
+    starts, ends, dates = bars_around(parts.ts, market.days, timeframe)
     first = np.flatnonzero(np.concatenate([[True], starts[1:] != starts[:-1]]))
-    return _table(below, first, (starts[first], ends[first], dates[first]), market)
+    return _table(parts, first, (starts[first], ends[first], dates[first]), market)
 
 
 def bars_around(
@@ -211,30 +228,28 @@ def _bounds(days: Sequence[SessionDay]) -> tuple[Moments, Moments]:
 
 
 def _table(
-    below: Series, first: NDArray[np.intp], bounds: tuple[Moments, Moments, Moments], market: Market
+    parts: Parts, first: NDArray[np.intp], bounds: tuple[Moments, Moments, Moments], market: Market
 ) -> pa.Table:
     starts, ends, dates = bounds
-    last = np.append(first[1:], len(below.ts)) - 1
-    volume = np.add.reduceat(below.volume, first)
-    # Where nothing was traded a price weighs nothing, also one that is not there.
-    turnover = np.where(below.volume == 0, 0.0, below.vwap * below.volume)
+    last = np.append(first[1:], len(parts.ts)) - 1
+    volume = np.add.reduceat(parts.volume, first)
     with np.errstate(invalid="ignore", divide="ignore"):
-        vwap = np.add.reduceat(turnover, first) / volume
+        vwap = np.add.reduceat(parts.turnover, first) / volume
     expected = market.expected.passed(ends) - market.expected.passed(starts)
     answered = market.answered.passed(ends) - market.answered.passed(starts)
     columns = {
         "ts": pa.array(starts * _MICROSECONDS).cast(_STAMP),
         "before": pa.array(ends * _MICROSECONDS).cast(_STAMP),
         "session_date": pa.array(dates.astype(np.int32)).cast(pa.date32()),
-        "open": pa.array(below.open[first]),
-        "high": pa.array(np.maximum.reduceat(below.high, first)),
-        "low": pa.array(np.minimum.reduceat(below.low, first)),
-        "close": pa.array(below.close[last]),
+        "open": pa.array(parts.open[first]),
+        "high": pa.array(np.maximum.reduceat(parts.high, first)),
+        "low": pa.array(np.minimum.reduceat(parts.low, first)),
+        "close": pa.array(parts.close[last]),
         "volume": _nullable(volume),
         "vwap": _nullable(vwap),
-        "trades": _nullable(np.add.reduceat(below.trades, first)).cast(pa.int64()),
+        "trades": _nullable(np.add.reduceat(parts.trades, first)).cast(pa.int64()),
         "minutes_expected": pa.array(expected.astype(np.int32)),
-        "minutes_present": pa.array(np.add.reduceat(below.present, first).astype(np.int32)),
+        "minutes_present": pa.array(np.add.reduceat(parts.present, first).astype(np.int32)),
         "complete": pa.array(answered == expected),
     }
     return pa.table(columns, schema=TIMEFRAME_SCHEMA)

@@ -10,9 +10,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import psycopg
 import pyarrow as pa
 
-from pipeline.aggregation import TIMEFRAME_SCHEMA, Market, aggregate
+from pipeline.aggregation import TIMEFRAME_SCHEMA, Parts, aggregate
 from pipeline.bars import empty_bars
-from pipeline.calendars import SessionDay
 from pipeline.catching_up import CaughtUp, catch_up
 from pipeline.intervals import Interval, merged
 from pipeline.store import timeframes as store
@@ -81,10 +80,11 @@ class _Month:
         during = list(merged(sorted([*whole, *self._stale])))
         minutes = [self._reader.read(store.minutes_query(self._listing, piece)) for piece in whole]
         bars = pa.concat_tables(minutes) if minutes else empty_bars()
-        market = self._market(self._days)
+        market = store.market_of(self._connection, self._listing, self._days)
+        parts = Parts.of(bars, market)
         for timeframe in wanted:
             if timeframe.period is None:
-                yield self._write(timeframe, bars, market, during)
+                yield self._write(timeframe, aggregate(parts, timeframe, market), during)
 
     def of_periods(self, wanted: Sequence[Timeframe]) -> Iterator[_Found]:
         """Build bars of weeks and longer from bars of a day, after these."""
@@ -97,28 +97,17 @@ class _Month:
         stored = store.bars_touching(self._connection, self._listing, timeframe, self._stale)
         dates = [*(day.day for day in self._days), *(day for day, _ in stored)]
         if not dates:
-            return self._write(timeframe, empty_bars(), None, self._stale)
+            return self._write(timeframe, TIMEFRAME_SCHEMA.empty_table(), self._stale)
         first, before = period.first_day(min(dates)), period.next_first_day(max(dates))
         days = store.days_between(self._connection, self._listing, first, before)
         whole = [Interval(days[0].start, days[-1].end)] if days else []
-        bars = [store.stored_bars(self._connection, self._listing, DAY, one) for one in whole]
+        below = [store.stored_bars(self._connection, self._listing, DAY, one) for one in whole]
+        market = store.market_of(self._connection, self._listing, days)
+        parts = Parts.of(pa.concat_tables([*below, TIMEFRAME_SCHEMA.empty_table()]), market)
         during = list(merged(sorted([*whole, *(one for _, one in stored)])))
-        below = bars[0] if bars else empty_bars()
-        return self._write(timeframe, below, self._market(days), during)
+        return self._write(timeframe, aggregate(parts, timeframe, market), during)
 
-    def _market(self, days: Sequence[SessionDay]) -> Market | None:
-        return store.market_of(self._connection, self._listing, days) if days else None
-
-    def _write(
-        self,
-        timeframe: Timeframe,
-        below: pa.Table,
-        market: Market | None,
-        during: Sequence[Interval],
-    ) -> _Found:
-        bars = TIMEFRAME_SCHEMA.empty_table()
-        if market is not None:
-            bars = aggregate(below, timeframe, market)
+    def _write(self, timeframe: Timeframe, bars: pa.Table, during: Sequence[Interval]) -> _Found:
         written = store.write_bars(
             self._connection, self._listing, timeframe, bars, during, changed=self._stale
         )

@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from psycopg import sql
 
-from pipeline.aggregation import Market, Moments, Spans, aggregate, moments_of
+from pipeline.aggregation import Market, Moments, Parts, Spans, aggregate, moments_of, parts_of
 from pipeline.calendars import SessionDay
 from pipeline.catching_up import CaughtUp, catch_up
 from pipeline.consolidation import COMBINED_SCHEMA, METHODS, joined, method_name
@@ -131,10 +131,11 @@ class _Month:
             series.minutes(self._connection, self._instrument.key, piece) for piece in merged(mixed)
         ]
         below = pa.concat_tables(minutes) if minutes else COMBINED_SCHEMA.empty_table()
-        market = self._market(self._days) if below.num_rows else None
+        parts = self._parts(below, self._days)
         for timeframe in wanted:
             if timeframe.period is None:
-                yield timeframe.name, self._write(timeframe, below, market, meeting, during)
+                bars = parts.bars(timeframe, meeting)
+                yield timeframe.name, self._write(timeframe, bars, during)
 
     def of_periods(self, wanted: Sequence[Timeframe]) -> Iterator[tuple[str, Written]]:
         """Build those bars of weeks and longer in which minutes of several listings meet."""
@@ -145,11 +146,11 @@ class _Month:
             days, during = self._period(timeframe.period, near)
             hull = Interval(during[0].start, during[-1].end)
             meeting = _Meeting(store.shared(self._connection, self._instrument.id, hull))
-            below, market = BUILT_SCHEMA.empty_table(), None
+            below = BUILT_SCHEMA.empty_table()
             if days and meeting.anywhere(hull):
                 below = series.bars(self._connection, self._instrument.key, DAY, hull)
-                market = self._market(days) if below.num_rows else None
-            yield timeframe.name, self._write(timeframe, below, market, meeting, during)
+            bars = self._parts(below, days).bars(timeframe, meeting)
+            yield timeframe.name, self._write(timeframe, bars, during)
 
     def _near(self) -> Sequence[SessionDay]:
         """Return the days that are touched, and one before and after what is.
@@ -183,24 +184,11 @@ class _Month:
         start = earlier[-1] if earlier else days[0].start
         return days, list(merged(sorted([Interval(start, days[-1].end), *self._touched])))
 
-    def _market(self, days: Sequence[SessionDay]) -> Market:
-        return store.market_of(self._connection, self._instrument.id, days)
+    def _parts(self, below: pa.Table, days: Sequence[SessionDay]) -> _Parts:
+        around = days if below.num_rows else []
+        return _Parts(below, store.market_of(self._connection, self._instrument.id, around))
 
-    def _write(
-        self,
-        timeframe: Timeframe,
-        below: pa.Table,
-        market: Market | None,
-        meeting: _Meeting,
-        during: Sequence[Interval],
-    ) -> Written:
-        bars = BUILT_SCHEMA.empty_table()
-        if market is not None:
-            built = aggregate(below, timeframe, market)
-            built = built.filter(
-                pa.array(meeting.of(moments_of(built), moments_of(built, "before")))
-            )
-            bars = _named(built, below, market)
+    def _write(self, timeframe: Timeframe, bars: pa.Table, during: Sequence[Interval]) -> Written:
         table = sql.Identifier("ledger", f"consolidated_{timeframe}")
         stray = Stray(self._touched, timeframe.reach)
         return rewrite(self._connection, table, self._owner, bars, during, stray=stray)
@@ -225,14 +213,19 @@ class _Meeting:
         return bool(self.of(bounds[:1], bounds[1:])[0])
 
 
-def _named(bars: pa.Table, below: pa.Table, market: Market) -> pa.Table:
-    """Return bars with the names of the providers whose minutes, or days, they are made of."""
-    moments, providers = moments_of(below), below["provider"].to_pylist()
-    if "before" not in below.schema.names:
-        is_open = market.open.hold(moments)
-        moments = moments[is_open]
-        providers = [name for name, kept in zip(providers, is_open, strict=True) if kept]
-    first = np.searchsorted(moments, moments_of(bars))
-    last = np.searchsorted(moments, moments_of(bars, "before"))
-    names = [joined(set(providers[i:j])) for i, j in zip(first, last, strict=True)]
-    return bars.append_column(BUILT_SCHEMA.field("provider"), pa.array(names, pa.string()))
+class _Parts:
+    """Minutes, or days, of which bars of a series are made, and whose they are."""
+
+    def __init__(self, below: pa.Table, market: Market) -> None:
+        self._market = market
+        self._parts = Parts.of(below, market)
+        self._providers = parts_of(below, market)["provider"].to_pylist()
+
+    def bars(self, timeframe: Timeframe, meeting: _Meeting) -> pa.Table:
+        """Return those bars in which minutes of several listings meet, with `BUILT_SCHEMA`."""
+        bars = aggregate(self._parts, timeframe, self._market)
+        bars = bars.filter(pa.array(meeting.of(moments_of(bars), moments_of(bars, "before"))))
+        first = np.searchsorted(self._parts.ts, moments_of(bars))
+        last = np.searchsorted(self._parts.ts, moments_of(bars, "before"))
+        names = [joined(set(self._providers[i:j])) for i, j in zip(first, last, strict=True)]
+        return bars.append_column(BUILT_SCHEMA.field("provider"), pa.array(names, pa.string()))

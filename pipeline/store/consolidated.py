@@ -15,7 +15,7 @@ import psycopg
 from psycopg.rows import class_row
 from psycopg.types.multirange import Multirange
 
-from pipeline.aggregation import Market, Spans
+from pipeline.aggregation import NEVER_OPEN, Market, Spans
 from pipeline.calendars import SessionDay
 from pipeline.consolidation import Claim
 from pipeline.intervals import Interval
@@ -245,6 +245,8 @@ def market_of(
     connection: psycopg.Connection, instrument_id: int, days: Sequence[SessionDay]
 ) -> Market:
     """Return when an instrument should have bars around some days, and somebody has answered."""
+    if not days:
+        return NEVER_OPEN
     row = {"instrument": instrument_id, "since": days[0].start, "before": days[-1].end}
     found = connection.execute(_MARKET, row).fetchone() or (Multirange(),) * 3
     open_, expected, answered = (Spans(from_multirange(ranges)) for ranges in found)

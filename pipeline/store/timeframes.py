@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from psycopg import sql
 from psycopg.types.multirange import Multirange
 
-from pipeline.aggregation import TIMEFRAME_SCHEMA, Market, Spans
+from pipeline.aggregation import NEVER_OPEN, TIMEFRAME_SCHEMA, Market, Spans
 from pipeline.bars import BAR_SCHEMA
 from pipeline.calendars import SessionDay
 from pipeline.intervals import Interval
@@ -96,6 +96,8 @@ def market_of(
     connection: psycopg.Connection, listing_id: int, days: Sequence[SessionDay]
 ) -> Market:
     """Return when a listing should have bars around some days of trading, and has answers."""
+    if not days:
+        return NEVER_OPEN
     row = {"listing": listing_id, "since": days[0].start, "before": days[-1].end}
     found = connection.execute(_MARKET, row).fetchone() or (Multirange(),) * 3
     open_, expected, answered = (Spans(from_multirange(ranges)) for ranges in found)

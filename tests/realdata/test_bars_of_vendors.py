@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from pipeline.aggregation import Market, Spans, aggregate
+from pipeline.aggregation import Market, Parts, Spans, aggregate
 from pipeline.calendars import SessionDay
 from pipeline.intervals import Interval
 from pipeline.store.arrow import ArrowReader
@@ -128,7 +128,8 @@ def by_the_clock(home: Home, share: str, day: date) -> pa.Table:
     with ArrowReader(home.database) as reader:
         minutes = reader.read(minutes_query(home.listing(share).id, whole))
     spans = Spans([session])
-    return aggregate(minutes, Timeframe.named("1h"), Market([around], spans, spans, spans))
+    market = Market([around], spans, spans, spans)
+    return aggregate(Parts.of(minutes, market), Timeframe.named("1h"), market)
 
 
 @pytest.mark.parametrize(("share", "day"), EVERY_DAY)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.aggregation import Market, Spans, aggregate
+from pipeline.aggregation import Market, Parts, Spans, aggregate
 from pipeline.bars import BAR_SCHEMA
 from pipeline.calendars import SessionDay, open_months, session_days, session_named
 from pipeline.intervals import MINUTE, Interval, merged
@@ -84,8 +84,8 @@ def built(
     below = table(minutes)
     timeframe = Timeframe.named(name)
     if timeframe.period is not None:
-        below = aggregate(below, DAY, market)
-    return to_bars(aggregate(below, timeframe, market))
+        below = aggregate(Parts.of(below, market), DAY, market)
+    return to_bars(aggregate(Parts.of(below, market), timeframe, market))
 
 
 def right(

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pipeline.aggregation import TIMEFRAME_SCHEMA, Market, Spans, aggregate
+from pipeline.aggregation import TIMEFRAME_SCHEMA, Market, Parts, Spans, aggregate
 from pipeline.calendars import open_months, session_days, session_named
 from pipeline.crosscheck import TOLERANCE, Comparison, compare
 from pipeline.crosschecking import fitting, questions, usual_range
@@ -37,9 +37,9 @@ def minutes(during: Interval, step: int = 1) -> pa.Table:
 def built(timeframe: str, market: Market, during: Interval) -> pa.Table:
     """Return our bars of a time in which every minute was traded."""
     days = minutes(span("2024-02-26", "2024-04-08"))
-    below = aggregate(days, Timeframe.named("1d"), market)
+    below = aggregate(Parts.of(days, market), Timeframe.named("1d"), market)
     one = Timeframe.named(timeframe)
-    bars = aggregate(days if one.period is None else below, one, market)
+    bars = aggregate(Parts.of(days if one.period is None else below, market), one, market)
     kept = [row for row in bars.to_pylist() if row["ts"] in during]
     return pa.Table.from_pylist(kept, schema=TIMEFRAME_SCHEMA)
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pytest
 
-from pipeline.aggregation import Market, Spans, aggregate
+from pipeline.aggregation import Market, Parts, Spans, aggregate
 from pipeline.bars import BAR_SCHEMA
 from pipeline.calendars import open_months, session_days, session_named
 from pipeline.crosscheck import Comparison, compare
@@ -191,7 +191,8 @@ def compared_with_ours(alpaca: AlpacaOpener, timeframe: str) -> Comparison:
     provider, length, rule = alpaca(), Timeframe.named(timeframe), session_named("XNYS")
     open_ = Spans(next(open_months(rule, during.start.date(), during.start.date())).open)
     market = Market(session_days(rule, during.start.date(), during.start.date()), *[open_] * 3)
-    ours = aggregate(provider.fetch_bars("AAPL", "equity", during).sort_by("ts"), length, market)
+    minutes = provider.fetch_bars("AAPL", "equity", during).sort_by("ts")
+    ours = aggregate(Parts.of(minutes, market), length, market)
     theirs = provider.fetch_native("AAPL", "equity", timeframe, during)
     others = [Timeframe.named(name) for name in USUAL]
     return compare(ours, theirs, length, market, during=during, others=others)
