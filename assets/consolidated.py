@@ -60,7 +60,7 @@ SELECT * FROM market.consolidated_1d WHERE instrument = 'BTC-USD' ORDER BY ts;
 
 def consolidated(universe: Universe) -> dg.AssetsDefinition:
     """Make the assets of the instruments' series."""
-    first = min(universe.first_month(provider) for provider in universe.providers)
+    first = min(universe.first_month(provider) for provider in universe.bar_providers)
 
     @dg.multi_asset(
         name=CONSOLIDATED,
@@ -151,7 +151,7 @@ def _spec(
 ) -> dg.AssetSpec:
     upstream = [
         dg.AssetDep(dg.AssetKey([provider, name]), partition_mapping=from_listings())
-        for provider in sorted(universe.providers)
+        for provider in universe.bar_providers
         for name in follows
     ]
     return dg.AssetSpec(

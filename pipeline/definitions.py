@@ -57,7 +57,7 @@ def build_defs(
         _log.error("The universe file cannot be used:\n%s", error)
         assets = [_what_is_wrong(error)]
     else:
-        providers = sorted(universe.providers)
+        providers = universe.bar_providers
         assets = [minutes(provider, universe) for provider in providers]
         assets += [markets(name, universe) for name in providers if has_list(universe, name)]
         assets += [consolidated(universe)] if providers else []

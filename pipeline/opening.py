@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 
-from pipeline.providers import ProviderOptions, open_provider
+from pipeline.providers import ProviderOptions, open_fundamentals, open_provider
 from pipeline.providers.capabilities import Capabilities, RateLimit
 from pipeline.providers.limiter import Limiter, Unlimited
-from pipeline.providers.protocol import BarProvider
+from pipeline.providers.protocol import BarProvider, FundamentalsProvider
 from pipeline.providers.table import KEYS
 from pipeline.settings import vendor_keys
 from pipeline.store.database import Database
@@ -25,6 +25,8 @@ def options_of(universe: Universe, provider: str) -> ProviderOptions:
     """
     config = universe.providers[provider]
     listed = universe.listings(provider)
+    classes = {spec.asset_class for spec in listed}
+    classes |= {spec.asset_class for spec in universe.fundamentals(provider)}
     return ProviderOptions(
         source=universe.source(provider),
         base_url=config.base_url,
@@ -34,7 +36,7 @@ def options_of(universe: Universe, provider: str) -> ProviderOptions:
         bars_per_request=config.bars_per_request,
         settling=config.settling,
         lag=config.lag,
-        asset_classes=sorted({spec.asset_class for spec in listed}) or ["crypto_spot"],
+        asset_classes=sorted(classes) or ["crypto_spot"],
         symbols=sorted({spec.symbol for spec in listed}),
         files=config.files,
         keys=vendor_keys(KEYS),
@@ -73,12 +75,39 @@ def open_listed(
         MissingKeys: It wants keys that are not set.
         DatabaseError: The ledger cannot be reached.
     """
-    with ExitStack() as stack:
-        options = options_of(universe, provider)
-        if everything:
-            options = replace(options, asset_classes=())
-        limiter: Limiter = Unlimited()
-        if database:
-            limiter = stack.enter_context(LedgerLimiter(database, provider, options.account))
-        client = open_provider(provider, options, limiter)
-        yield stack.enter_context(closing(client))
+    options = options_of(universe, provider)
+    if everything:
+        options = replace(options, asset_classes=())
+    with (
+        _limiter(provider, options, database) as limiter,
+        closing(open_provider(provider, options, limiter)) as client,
+    ):
+        yield client
+
+
+@contextmanager
+def open_asked(
+    universe: Universe, provider: str, database: Database | None
+) -> Iterator[FundamentalsProvider]:
+    """Open the client of a provider of the universe to ask it for fundamentals.
+
+    It keeps the same limits as that for bars; nothing is sent yet. Arguments and errors are those
+    of `open_listed`.
+    """
+    options = options_of(universe, provider)
+    with (
+        _limiter(provider, options, database) as limiter,
+        closing(open_fundamentals(provider, options, limiter)) as client,
+    ):
+        yield client
+
+
+@contextmanager
+def _limiter(
+    provider: str, options: ProviderOptions, database: Database | None
+) -> Iterator[Limiter]:
+    if database is None:
+        yield Unlimited()
+    else:
+        with LedgerLimiter(database, provider, options.account) as limiter:
+            yield limiter

@@ -46,7 +46,7 @@ def select(connection: psycopg.Connection, universe: Universe, *, anew: bool = T
         known = {one.provider: one for one in provider_health(connection, now - HEALTH_WINDOW)}
         verdicts = {
             name: out_of_service(name, options_of(universe, name), known.get(name), now)
-            for name in universe.providers
+            for name in universe.bar_providers
         }
         anew |= put_in_service(connection, verdicts)
         month = now.date().replace(day=1)

@@ -87,7 +87,7 @@ def _wanted(universe: Universe) -> dict[str, list[str]]:
     """Return the names of all dimensions that grow, with their keys."""
     wanted = {
         f"{provider}{_LISTINGS}": [spec.key for spec in universe.listings(provider)]
-        for provider in universe.providers
+        for provider in universe.bar_providers
     }
     return wanted | {_INSTRUMENTS: sorted({spec.instrument for spec in universe.listings()})}
 

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 def doctor(*, as_json: Annotated[bool, JsonOption] = False) -> None:
     """Examine settings, universe, database, providers, Dagster and disk, and say what to do.
 
-    Each provider is asked for its market list, or for some of our symbols where it has none. Exit
-    code 1 when something is broken; what is only worth knowing (a key that is not set, nothing
-    running) does not count.
+    Each provider is asked for its market list, or for some of our symbols where it has none,
+    and for one document about a company if it is asked about some. Exit code 1 when something is
+    broken; what is only worth knowing (a key that is not set, nothing running) does not count.
     """
     findings = list(_examine())
     if as_json:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from pipeline.opening import open_listed
+from pipeline.opening import capabilities_of, open_asked, open_listed
 from pipeline.orchestration.api import DagsterApi
 from pipeline.orchestration.state import running
 from pipeline.providers.errors import PermanentError, ProviderError, Unsupported
-from pipeline.providers.protocol import BarProvider
+from pipeline.providers.protocol import BarProvider, Provider
 from pipeline.providers.table import CAPABILITIES, KEYS
 from pipeline.settings import PREFIX, Settings, vendor_keys
 from pipeline.store.database import Database, DatabaseError
@@ -56,11 +56,18 @@ def about_settings(settings: Settings) -> Iterator[Finding]:
         yield Finding(PREFIX + name, "ok", f"{value} ({_source(PREFIX + name)})")
     keys = vendor_keys(KEYS)
     for name in KEYS:
-        users = [source for source, row in CAPABILITIES.items() if name in row.keys]
         if name not in keys:
-            yield Finding(name, "note", f"not set; only needed for {', '.join(users)}")
+            yield Finding(name, "note", f"not set; {_use_of(name)}")
         else:
             yield Finding(name, "ok", f"set ({_source(name)})")
+
+
+def _use_of(key: str) -> str:
+    users = [source for source, row in CAPABILITIES.items() if key in row.keys]
+    if users:
+        return f"only needed for {', '.join(users)}"
+    users = [source for source, row in CAPABILITIES.items() if key in row.optional_keys]
+    return f"{', '.join(users)} answers without it, but less often"
 
 
 def _source(name: str) -> str:
@@ -176,30 +183,56 @@ def _of_location(api: DagsterApi, url: str) -> Finding:
 def about_provider(
     universe: Universe, provider: str, database: Database | None
 ) -> Iterator[Finding]:
-    """Ask a provider for its market list, and look for our symbols in it.
+    """Ask a provider for its market list and look for our symbols in it, and for a document.
 
     Args:
         universe: The universe.
         provider: The provider's name in it.
-        database: The ledger, in which the question counts; None if there is none to ask now.
+        database: The ledger, in which the questions count; None if there is none to ask now.
     """
-    specs = universe.listings(provider)
     try:
-        with open_listed(universe, provider, database) as client:
-            found, known = _list(client, len(specs))
-            unknown = list(_unknown(client, specs if known else specs[:_LOOKED_UP]))
-            skew = client.clock_skew or timedelta(0)
+        if provider in universe.bar_providers:
+            yield from _of_bars(universe, provider, database)
+        if universe.fundamentals(provider):
+            yield from _of_fundamentals(universe, provider, database)
     except ProviderError as error:
         yield Finding(provider, "broken", f"{error} ({type(error).__name__})")
-        return
+
+
+def _of_bars(universe: Universe, provider: str, database: Database | None) -> Iterator[Finding]:
+    specs = universe.listings(provider)
+    with open_listed(universe, provider, database) as client:
+        found, known = _list(client, len(specs))
+        unknown = list(_unknown(client, specs if known else specs[:_LOOKED_UP]))
     yield Finding(provider, "ok", found)
+    yield from _of_clock(client)
+    yield from unknown
+
+
+def _of_fundamentals(
+    universe: Universe, provider: str, database: Database | None
+) -> Iterator[Finding]:
+    specs = universe.fundamentals(provider)
+    document = capabilities_of(universe, provider).documents[0]
+    with open_asked(universe, provider, database) as client:
+        found = client.fetch_document(specs[0].symbol, document)
+    about = f"{document} of {specs[0].symbol}"
+    if found is None:
+        text = f"has no {about}; check that symbol in the universe"
+        yield Finding(f"{provider} {specs[0].instrument}", "broken", text)
+    else:
+        yield Finding(provider, "ok", f"answers; {about} asked for, of {len(specs)} instruments")
+    yield from _of_clock(client)
+
+
+def _of_clock(client: Provider) -> Iterator[Finding]:
+    skew = client.clock_skew or timedelta(0)
     if abs(skew.total_seconds()) > _SKEW_SECONDS:
         text = (
             f"its clock is {skew.total_seconds():+.0f} s from ours; if other providers say so too,"
             " correct ours (NTP): until then the newest minutes come later, none comes wrong"
         )
-        yield Finding(f"{provider} clock", "note", text)
-    yield from unknown
+        yield Finding(f"{client.name} clock", "note", text)
 
 
 def _list(client: BarProvider, listings: int) -> tuple[str, bool]:

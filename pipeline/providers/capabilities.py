@@ -45,13 +45,15 @@ class Capabilities:
     """What a provider can serve and how it behaves.
 
     Attributes:
-        limit: The provider's published rate limit for bars.
+        limit: The provider's published rate limit.
         budget: A second limit, for a longer time such as a day; None where there is none.
         request_weight: What one request for bars costs against the limit.
         list_weight: What one request for the market list costs against the limit.
         list_requests: How many requests a run takes before its first bars: the list of spot
             markets, or cookies; 0 where bars need nothing of the kind.
-        bars_per_request: Longest window of one request, in minutes.
+        bars_per_request: Longest window of one request, in minutes; 0 if it serves no bars.
+        documents: What it can be asked for about a company or a coin, by its own names; empty if it
+            serves no fundamentals.
         sharing: How several listings share a request; None if each needs its own.
         history_minutes: Only this many newest minutes can be asked for; None for the whole history.
         history_since: No earlier minute can be asked for, UTC; None for the whole history.
@@ -68,6 +70,7 @@ class Capabilities:
         client: The kind of client that talks to it.
         asset_classes: What it serves; empty for whatever its own market list says.
         keys: The environment variables that hold its keys; all of them are needed.
+        optional_keys: Those of keys that it answers without, but less willingly.
         feeds: The feeds that it has, the default first; empty where there is but one.
         feed_lags: The lag of a feed, where it is another.
         says_when_cut: Whether an answer that does not hold all of its window says so. If not, a
@@ -79,7 +82,8 @@ class Capabilities:
     """
 
     limit: RateLimit
-    bars_per_request: int
+    bars_per_request: int = 0
+    documents: tuple[str, ...] = ()
     budget: RateLimit | None = None
     request_weight: int = 1
     list_weight: int = 1
@@ -97,12 +101,18 @@ class Capabilities:
     client: str = "ccxt"
     asset_classes: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
+    optional_keys: tuple[str, ...] = ()
     feeds: tuple[str, ...] = ()
     feed_lags: Mapping[str, timedelta] = field(default_factory=dict)
     says_when_cut: bool = False
     has_list: bool = True
     archive: bool = False
     native: bool = True
+
+    @property
+    def bars(self) -> bool:
+        """Whether it serves bars."""
+        return self.bars_per_request > 0
 
     def edge_of_history(self, now: datetime) -> datetime | None:
         """Return the first minute that can still be asked for, UTC; None when all of them can."""

@@ -61,8 +61,8 @@ class FirstTrade:
     evidence: str
 
 
-class BarProvider(Protocol):
-    """A source of 1-minute bars.
+class Provider(Protocol):
+    """A source of data, whatever it can be asked for.
 
     Clients are safe to call from many threads. They wait for the provider's limits themselves, ask
     each question once, and raise only errors of `pipeline.providers.errors`; asking again is the
@@ -84,6 +84,37 @@ class BarProvider(Protocol):
         Zero when the difference is too small to be sure of; None while nothing is known.
         """
         ...
+
+    def close(self) -> None:
+        """Give back connections."""
+        ...
+
+
+@runtime_checkable
+class FundamentalsProvider(Provider, Protocol):
+    """A source of documents about companies and coins (`capabilities.documents`)."""
+
+    def fetch_document(self, symbol: str, document: str) -> str | None:
+        """Ask once for a document about a symbol.
+
+        Args:
+            symbol: The provider's own symbol, or its own name of a coin.
+            document: One of `capabilities.documents`.
+
+        Returns:
+            The body as it came, decoded and not looked into any further: whether it is about this
+            symbol, and what it says, is for `pipeline.fundamentals` to judge. None if the provider
+            answers that it has no such document about the symbol.
+
+        Raises:
+            ProviderError: There is no answer to this question.
+            ValueError: There is no such document.
+        """
+        ...
+
+
+class BarProvider(Provider, Protocol):
+    """A source of 1-minute bars (`capabilities.bars`)."""
 
     def markets(self) -> Sequence[Market]:
         """Return the provider's current market list.
@@ -112,10 +143,6 @@ class BarProvider(Protocol):
             A table with `BAR_SCHEMA`, as delivered: rows the API documents to lie beyond what was
             asked are cut off, everything else is left for the caller to judge.
         """
-        ...
-
-    def close(self) -> None:
-        """Give back connections."""
         ...
 
 

@@ -84,6 +84,7 @@ CAPABILITIES: Final[Mapping[str, Capabilities]] = {
         native=False,
         has_list=False,
         asset_classes=("equity", "etf", "index", "fx", "crypto_spot"),
+        documents=("quoteSummary", "fundamentals-timeseries"),
     ),
     "alpha_vantage": Capabilities(
         # What a free key may ask.
@@ -103,6 +104,40 @@ CAPABILITIES: Final[Mapping[str, Capabilities]] = {
         asset_classes=("equity", "etf"),
         keys=("ALPHAVANTAGE_API_KEY",),
         says_when_cut=True,
+        documents=("OVERVIEW", "INCOME_STATEMENT", "BALANCE_SHEET", "CASH_FLOW"),
+    ),
+    "fmp": Capabilities(
+        # What the smallest paid plan may ask; a free key has the budget.
+        limit=RateLimit(300, 60.0),
+        budget=RateLimit(250, 86_400.0),
+        list_requests=0,
+        concurrency=2,
+        client="fmp",
+        native=False,
+        has_list=False,
+        asset_classes=("equity", "etf"),
+        keys=("FMP_API_KEY",),
+        documents=(
+            "profile",
+            "quote",
+            "income-statement",
+            "balance-sheet-statement",
+            "cash-flow-statement",
+            "key-metrics-ttm",
+            "ratios-ttm",
+        ),
+    ),
+    "coingecko": Capabilities(
+        # Without a key; how many there are depends on how busy it is, from 10 a minute on.
+        limit=RateLimit(10, 60.0),
+        list_requests=0,
+        concurrency=1,
+        client="coingecko",
+        native=False,
+        has_list=False,
+        asset_classes=("crypto_spot",),
+        optional_keys=("COINGECKO_DEMO_API_KEY",),
+        documents=("coin",),
     ),
     # Reading costs no request; a window is what one file answers of a month, and never more.
     "files": Capabilities(
@@ -126,7 +161,9 @@ others by the name of their client."""
 CLIENTS: Final = ("ccxt", *sorted({row.client for row in CAPABILITIES.values()} - {"ccxt"}))
 """The kinds of clients; the module of each is `pipeline.providers.<kind>_client`."""
 
-KEYS: Final = tuple(dict.fromkeys(key for row in CAPABILITIES.values() for key in row.keys))
+KEYS: Final = tuple(
+    dict.fromkeys(key for row in CAPABILITIES.values() for key in (*row.keys, *row.optional_keys))
+)
 """The environment variables that hold vendors' keys."""
 
 _CAREFUL_SECONDS: Final = 0.1

@@ -20,7 +20,7 @@ from pipeline.providers.watch import Watch
 
 
 class WatchedProvider:
-    """The beginning of a `BarProvider` whose requests all go through one `Watch`.
+    """The beginning of a `Provider` whose requests all go through one `Watch`.
 
     Args:
         name: The provider's name in the universe.
@@ -88,6 +88,18 @@ class WatchedProvider:
         if asset_class not in self._asset_classes:
             opened = ", ".join(sorted(self._asset_classes))
             raise Unsupported(self.name, f"opened for {opened} and not for {asset_class}")
+
+    def _check_document(self, document: str) -> None:
+        """Refuse what cannot be asked for.
+
+        Raises:
+            ValueError: There is no such document.
+        """
+        documents = self.capabilities.documents
+        if document not in documents:
+            raise ValueError(
+                f"{self.name} has no document {document!r}; it has {', '.join(documents)}"
+            )
 
     def _check_length(self, window: Interval) -> None:
         """Refuse a window that no single question can be about.

@@ -4,12 +4,13 @@ What belongs here: the file's models, reading it, and telling all that is wrong 
 """
 
 from pipeline.universe.loading import json_schema, load_universe
-from pipeline.universe.model import ListingSpec, Universe
+from pipeline.universe.model import FundamentalsSpec, ListingSpec, Universe
 from pipeline.universe.parts import AssetClass, LimitConfig
 from pipeline.universe.tree import UniverseError
 
 __all__ = [
     "AssetClass",
+    "FundamentalsSpec",
     "LimitConfig",
     "ListingSpec",
     "Universe",

@@ -6,14 +6,20 @@ problems of single values.
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
+from pipeline.providers.capabilities import Capabilities
 from pipeline.providers.table import CAPABILITIES
 from pipeline.universe.files import contradictions
+from pipeline.universe.parts import AssetClass
 from pipeline.universe.sessions import unknown_session
 from pipeline.universe.tree import KeyPath, dotted
 from pipeline.universe.values import instant
 from pipeline.universe.wording import either, nearest
+
+_CLASSES = get_args(AssetClass)
+_OF_BARS = ("start", "bars_per_request", "lag", "settle")
+"""Options of a provider that are about bars."""
 
 
 class _Row(NamedTuple):
@@ -55,11 +61,13 @@ def conflicts(written: object) -> Iterator[tuple[KeyPath, str]]:
     for name, config in providers.items():
         yield from _misplaced(name, _mapping(config))
     yield from _unknown_names(raw)
+    yield from _of_fundamentals(raw)
     taken: dict[tuple[str, str, str], KeyPath] = {}
     for row in _rows(raw):
         if row.provider not in providers:
-            hint = nearest(row.provider, providers)
-            yield row.path, f"is no provider here{hint}; add it under providers, or correct it"
+            yield row.path, _unknown_provider(row.provider, providers)
+        elif not _serves_bars(providers, row.provider):
+            yield row.path, "serves no bars; name it under fundamentals instead, or remove it"
         for what, value in (("key", row.key), ("symbol", row.options.get("symbol"))):
             first = taken.setdefault((row.provider, what, str(value)), row.path)
             if first is not row.path and isinstance(value, str):
@@ -82,6 +90,42 @@ def _unknown_names(raw: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
         if name not in providers:
             text = f"is {name!r}, which is no provider here{nearest(name, providers)}"
             yield path, f"{text}; add it under providers, or correct it"
+        elif not _serves_bars(providers, name):
+            yield path, f"is {name!r}, which serves no bars; remove it"
+
+
+def _unknown_provider(name: str, providers: Mapping[str, Any]) -> str:
+    hint = nearest(name, providers)
+    return f"is no provider here{hint}; add it under providers, or correct it"
+
+
+def _of_fundamentals(raw: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    """Find providers that are asked about what they know nothing of."""
+    providers = _mapping(raw.get("providers"))
+    for key, instrument in _mapping(raw.get("instruments")).items():
+        asset_class = _mapping(instrument).get("class")
+        for name in _mapping(_mapping(instrument).get("fundamentals")):
+            path = ("instruments", key, "fundamentals", name)
+            row = _row_of(name, _mapping(providers.get(name)))
+            if name not in providers:
+                yield path, _unknown_provider(name, providers)
+            elif row is None or not row.documents:
+                known = [client for client, row in CAPABILITIES.items() if row.documents]
+                yield path, f"serves no fundamentals; use {either(known)}"
+            elif asset_class in _CLASSES and asset_class not in row.asset_classes:
+                served = either(row.asset_classes)
+                yield path, f"serves no fundamentals of {asset_class}, only of {served}; remove it"
+
+
+def _row_of(name: str, config: Mapping[str, Any]) -> Capabilities | None:
+    """Return a provider's row in the capability table; None for an exchange without one."""
+    client, exchange = _text(config.get("client")), _text(config.get("exchange"))
+    return CAPABILITIES.get(exchange or (client if client != "ccxt" else None) or name)
+
+
+def _serves_bars(providers: Mapping[str, Any], name: str) -> bool:
+    row = _row_of(name, _mapping(providers.get(name)))
+    return row is None or row.bars
 
 
 def _selected(raw: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
@@ -107,13 +151,16 @@ def _misplaced(name: str, config: Mapping[str, Any]) -> Iterator[tuple[KeyPath, 
     client, exchange, feed = (
         _text(config.get(option)) for option in ("client", "exchange", "feed")
     )
-    row = CAPABILITIES.get(exchange or (client if client != "ccxt" else None) or name)
+    row = _row_of(name, config)
     served_by = row.client if row else "ccxt"
     if exchange and served_by != "ccxt":
         yield ("providers", name, "exchange"), f"is for ccxt, not for {served_by}; remove it"
     elif client == "ccxt" != served_by:
         yield ("providers", name, "client"), f"must be {served_by} for this name; correct either"
     yield from _of_files(name, config, served_by)
+    for option in () if row is None or row.bars else _OF_BARS:
+        if config.get(option) is not None:
+            yield ("providers", name, option), "is about bars, which it does not serve; remove it"
     feeds = row.feeds if row else ()
     if feed is not None and feed not in feeds:
         fix = f"use {either(feeds)}" if feeds else "it has but one; remove it"

@@ -10,7 +10,13 @@ from pydantic.fields import FieldInfo
 from pipeline.universe.conflicts import conflicts
 from pipeline.universe.files import FilesConfig
 from pipeline.universe.model import Universe
-from pipeline.universe.parts import InstrumentConfig, LimitConfig, ListingConfig, ProviderConfig
+from pipeline.universe.parts import (
+    FundamentalsConfig,
+    InstrumentConfig,
+    LimitConfig,
+    ListingConfig,
+    ProviderConfig,
+)
 from pipeline.universe.selection import SelectionRule
 from pipeline.universe.sessions import SessionConfig
 from pipeline.universe.tree import KeyPath, UniverseError, read_tree
@@ -57,6 +63,8 @@ def _options(path: KeyPath) -> Mapping[str, FieldInfo]:
             model = SelectionRule
         case ("instruments", _):
             model = InstrumentConfig
+        case ("instruments", _, "fundamentals", _):
+            model = FundamentalsConfig
         case _:
             model = ListingConfig
     return {info.alias or name: info for name, info in model.model_fields.items()}

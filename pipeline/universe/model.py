@@ -69,6 +69,19 @@ class ListingSpec:
     """Its place among the listings of its instrument: primaries in order, then standbys."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class FundamentalsSpec:
+    """One instrument about which one provider is asked."""
+
+    provider: str
+    client: str
+    """The kind of client that talks to the provider."""
+    instrument: str
+    asset_class: AssetClass
+    symbol: str
+    """The provider's own symbol, or its own name of a coin."""
+
+
 class Universe(FileModel):
     """The instruments that are collected, and where from."""
 
@@ -98,7 +111,7 @@ class Universe(FileModel):
     instruments: Annotated[
         Mapping[Key, InstrumentConfig], BeforeValidator(none_is_empty), ByName
     ] = Field(examples=["{}"])
-    """The instruments: key to what it is and where it is listed."""
+    """The instruments: key to what it is, where it is listed and who is asked about it."""
 
     @model_validator(mode="after")
     def _no_conflicts(self) -> Self:
@@ -141,6 +154,29 @@ class Universe(FileModel):
             if provider in {None, name}
         )
         return tuple(sorted(specs, key=lambda spec: (spec.provider, spec.key)))
+
+    def fundamentals(self, provider: str | None = None) -> tuple[FundamentalsSpec, ...]:
+        """Who is asked about what, or what one provider is, sorted by provider and instrument."""
+        return tuple(
+            sorted(
+                FundamentalsSpec(
+                    provider=name,
+                    client=self.client(name),
+                    instrument=key,
+                    asset_class=instrument.asset_class,
+                    symbol=asked.symbol,
+                )
+                for key, instrument in self.instruments.items()
+                for name, asked in instrument.fundamentals.items()
+                if provider in {None, name}
+            )
+        )
+
+    @property
+    def bar_providers(self) -> tuple[str, ...]:
+        """The providers that serve bars, sorted; the others serve fundamentals alone."""
+        rows = {name: CAPABILITIES.get(self.source(name)) for name in self.providers}
+        return tuple(sorted(name for name, row in rows.items() if row is None or row.bars))
 
     def _turns(self, instrument: InstrumentConfig) -> dict[str, int]:
         roles = {name: listing.role for name, listing in instrument.listings.items()}

@@ -6,7 +6,7 @@ can do is the providers' own.
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -116,8 +116,23 @@ class ProviderConfig(values.FileModel):
         return None if self.settle is None else Settling(self.settle)
 
 
-class ListingConfig(values.FileModel):
+class SymbolConfig(values.FileModel):
+    """What an instrument is called at one provider; the symbol alone will do."""
+
+    written_as: ClassVar[str]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: object) -> object:
+        if value is None:
+            raise ValueError(f"names no symbol; write it after the colon, as in {cls.written_as}")
+        return {"symbol": value} if isinstance(value, str) else value
+
+
+class ListingConfig(SymbolConfig):
     """One instrument at one provider; its symbol alone, or these options."""
+
+    written_as = "bitfinex: BTC/USD"
 
     symbol: Text = Field(examples=["BTC/USD"])
     """The provider's symbol: its own id (tBTCUSD) or ccxt's unified one (BTC/USD)."""
@@ -133,12 +148,14 @@ class ListingConfig(values.FileModel):
     """standby: asked only for what the others failed to deliver; primary: collected in full. If not
     said, the rules under selection decide, and without one it is a primary."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _short_form(cls, value: object) -> object:
-        if value is None:
-            raise ValueError("names no symbol; write it after the colon, as in bitfinex: BTC/USD")
-        return {"symbol": value} if isinstance(value, str) else value
+
+class FundamentalsConfig(SymbolConfig):
+    """What one provider is asked for about an instrument; its symbol alone will do."""
+
+    written_as = "fmp: AAPL"
+
+    symbol: Text = Field(examples=["AAPL"])
+    """The provider's own symbol (AAPL, BRK-B), or its own name of a coin (ethereum)."""
 
 
 _SHORT = {"type": "string", "minLength": 1, "description": "The provider's symbol (short form)."}
@@ -149,7 +166,8 @@ def _or_symbol(schema: dict[str, Any]) -> None:
     schema["anyOf"] = [_SHORT, long]
 
 
-ListingConfig.model_config["json_schema_extra"] = _or_symbol
+for _config in (ListingConfig, FundamentalsConfig):
+    _config.model_config["json_schema_extra"] = _or_symbol
 
 
 class InstrumentConfig(values.FileModel):
@@ -170,3 +188,7 @@ class InstrumentConfig(values.FileModel):
         Mapping[Provider, ListingConfig], BeforeValidator(none_is_empty), ByName
     ] = {}
     """Where it is collected: provider to symbol, or to options."""
+    fundamentals: Annotated[
+        Mapping[Provider, FundamentalsConfig], BeforeValidator(none_is_empty), ByName
+    ] = {}
+    """Who is asked about it: provider to symbol."""

@@ -88,6 +88,12 @@ def key(text: str) -> str:
     return text
 
 
+_TAKEN = {
+    CONSOLIDATED: "the series of several providers are",
+    "fundamentals": "that of several providers together is",
+}
+
+
 def provider_name(text: str) -> str:
     """Check a provider's name: safe as a name in Dagster and SQL."""
     if not re.match(PROVIDER, text):
@@ -95,8 +101,8 @@ def provider_name(text: str) -> str:
             f"is {text!r}, not usable as a provider's name; "
             "use lower-case letters, digits and _, a letter first"
         )
-    if text == CONSOLIDATED:
-        raise ValueError(f"is {text}, which is what the series of several providers are called")
+    if text in _TAKEN:
+        raise ValueError(f"is {text}, which is what {_TAKEN[text]} called")
     return text
 
 

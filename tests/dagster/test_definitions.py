@@ -14,6 +14,9 @@ from dagster._core.workspace.config_schema import ensure_workspace_config
 from pipeline.aggregation import TIMEFRAME_SCHEMA
 from pipeline.bars import BAR_SCHEMA
 from pipeline.definitions import build_defs
+from pipeline.settings import load_settings
+from pipeline.universe import load_universe
+from resources.partitions import missing_partitions
 from tests.dagster.conftest import BARS, HIGHER, ROOT, Location
 
 BIN = Path(sys.executable).parent
@@ -66,6 +69,29 @@ def test_the_table_is_described_as_it_is(
     types = {"timestamp with time zone": "timestamptz"}
     assert described == [(name, types.get(kind, kind)) for name, kind in real]
     assert len(described) == columns
+
+
+@pytest.mark.parametrize("others", ["", "bitfinex: , "])
+def test_a_provider_without_bars_has_neither_assets_nor_jobs_nor_partitions_of_bars(
+    others: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "universe.yaml"
+    file.write_text(
+        f"start: 2024-01-01\nproviders: {{{others}fmp: , coingecko: }}\ninstruments:\n"
+        "  AAPL: {class: equity, fundamentals: {fmp: AAPL}}\n"
+    )
+    universe = load_universe(file)
+    defs = build_defs(settings=load_settings(home=tmp_path), universe=universe)
+    dg.Definitions.validate_loadable(defs)
+    keys = {spec.key.to_user_string() for spec in defs.resolve_all_asset_specs()}
+    of_bars = {"bars_1m", "gaps", "bars", "markets"}
+    having = {key.partition("/")[0] for key in keys if key.partition("/")[2] in of_bars}
+    assert having == ({"bitfinex", "consolidated"} if others else set())
+    jobs = {job.name for job in defs.resolve_all_job_defs() if job.name.startswith("heal")}
+    assert jobs == ({"heal_bitfinex"} if others else set())
+    with dg.instance_for_test() as instance:
+        missing = missing_partitions(instance, universe)
+    assert not {"fmp_listings", "coingecko_listings"} & missing.keys()
 
 
 def test_an_invalid_universe_still_loads_and_says_what_is_wrong(location: Location) -> None:

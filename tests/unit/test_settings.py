@@ -18,6 +18,7 @@ VARIABLES = (
     "APCA_API_SECRET_KEY",
     "ALPHAVANTAGE_API_KEY",
     "FMP_API_KEY",
+    "COINGECKO_DEMO_API_KEY",
 )
 SECRET = "hunter2"
 URL = f"postgresql://ledger:{SECRET}@db.example:6543/market"

@@ -11,8 +11,8 @@ hello
     : must be a mapping, not the text 'hello'; write its keys indented below it
 
 {client: ccx}
-    .client: is the text 'ccx' (did you mean ccxt?); use ccxt, alpaca, alpha_vantage, files
-    or yahoo
+    .client: is the text 'ccx' (did you mean ccxt?); use ccxt, alpaca, alpha_vantage, coingecko,
+    files, fmp or yahoo
 
 {limit: 3}
     .limit: is not an option here (did you mean limits?); use client, exchange, feed, base_url,

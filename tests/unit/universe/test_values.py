@@ -68,9 +68,18 @@ def test_a_provider_name_that_is_unsafe_is_refused(name: str, file: Path) -> Non
     assert f"is {name!r}, not usable as a provider's name; use lower-case letters" in told
 
 
-def test_no_provider_is_called_like_the_series_of_several(file: Path) -> None:
-    (told,) = complaints(file, with_provider("").replace("bitfinex", "consolidated"))
-    assert "is consolidated, which is what the series of several providers are called" in told
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("consolidated", "the series of several providers are"),
+        ("fundamentals", "that of several providers together is"),
+    ],
+)
+def test_no_provider_is_called_like_what_is_made_of_several(
+    name: str, what: str, file: Path
+) -> None:
+    (told,) = complaints(file, with_provider("").replace("bitfinex", name))
+    assert f"is {name}, which is what {what} called" in told
 
 
 def test_a_class_that_does_not_exist_is_told_with_those_that_do(file: Path) -> None:
