@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from pipeline.fundamentals.documents import DOCUMENTS
 from pipeline.providers.capabilities import Capabilities, RateLimit, Sharing
 from pipeline.settling import Settling
 
@@ -84,7 +85,7 @@ CAPABILITIES: Final[Mapping[str, Capabilities]] = {
         native=False,
         has_list=False,
         asset_classes=("equity", "etf", "index", "fx", "crypto_spot"),
-        documents=("quoteSummary", "fundamentals-timeseries"),
+        documents=tuple(DOCUMENTS["yahoo"]),
     ),
     "alpha_vantage": Capabilities(
         # What a free key may ask.
@@ -104,7 +105,7 @@ CAPABILITIES: Final[Mapping[str, Capabilities]] = {
         asset_classes=("equity", "etf"),
         keys=("ALPHAVANTAGE_API_KEY",),
         says_when_cut=True,
-        documents=("OVERVIEW", "INCOME_STATEMENT", "BALANCE_SHEET", "CASH_FLOW"),
+        documents=tuple(DOCUMENTS["alpha_vantage"]),
     ),
     "fmp": Capabilities(
         # What the smallest paid plan may ask; a free key has the budget.
@@ -117,15 +118,7 @@ CAPABILITIES: Final[Mapping[str, Capabilities]] = {
         has_list=False,
         asset_classes=("equity", "etf"),
         keys=("FMP_API_KEY",),
-        documents=(
-            "profile",
-            "quote",
-            "income-statement",
-            "balance-sheet-statement",
-            "cash-flow-statement",
-            "key-metrics-ttm",
-            "ratios-ttm",
-        ),
+        documents=tuple(DOCUMENTS["fmp"]),
     ),
     "coingecko": Capabilities(
         # Without a key; how many there are depends on how busy it is, from 10 a minute on.
@@ -137,7 +130,7 @@ CAPABILITIES: Final[Mapping[str, Capabilities]] = {
         has_list=False,
         asset_classes=("crypto_spot",),
         optional_keys=("COINGECKO_DEMO_API_KEY",),
-        documents=("coin",),
+        documents=tuple(DOCUMENTS["coingecko"]),
     ),
     # Reading costs no request; a window is what one file answers of a month, and never more.
     "files": Capabilities(
