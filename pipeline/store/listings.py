@@ -10,6 +10,7 @@ from psycopg.rows import class_row
 
 from pipeline.listing import Listing
 from pipeline.store.sessions import follow_sessions, sync_sessions
+from pipeline.store.snapshots import sync_subjects
 from pipeline.store.timeframes import sync_timeframes
 from pipeline.timeframes import in_order
 from pipeline.universe import ListingSpec, Universe
@@ -103,6 +104,7 @@ def sync_universe(connection: psycopg.Connection, universe: Universe) -> bool:
         connection.execute(_SESSIONS)
         follow_sessions(connection)
         sync_timeframes(connection, in_order(universe.timeframes))
+        sync_subjects(connection, universe.fundamentals())
         return connection.execute(_ORDER).fetchall() != before
 
 

@@ -1,4 +1,4 @@
-"""Bringing the market database to the form that this release wants."""
+"""Bringing the market database to the form, and the fields, that this release wants."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.pool import NullPool
 
+from pipeline.fundamentals.registry import registry
 from pipeline.store.database import Database
+from pipeline.store.snapshots import sync_fields
 
 # Any number will do, as long as no other program on the server uses it for an advisory lock.
 _MIGRATION_LOCK = 0x4D4C_4D49
@@ -44,6 +46,9 @@ def migrate(database: Database, revision: str = "head") -> str:
             command.upgrade(config, revision)
         connection.commit()
         after = reached.get_current_revision()
+        if after == target.get_current_head():
+            with database.connect() as fields:
+                sync_fields(fields, registry())
     return after or "base"
 
 

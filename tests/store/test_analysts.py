@@ -59,6 +59,7 @@ def test_an_analyst_may_call_every_function_of_the_market_schema(stocked: Databa
     named = "'bitfinex', 'BTC-USD', '2024-01-01', '2024-02-01'"
     calls = {
         "bars_1m_filled": f"bars_1m_filled({named})",
+        "fundamentals_asof": "fundamentals_asof(now())",
         "listing_id": "listing_id('bitfinex', 'BTC-USD')",
         "quiet_gaps": f"quiet_gaps({named})",
     }

@@ -1,0 +1,200 @@
+"""The combined fundamentals in the ledger, and their history.
+
+What belongs here: the statements, each about many instruments at once. What follows from what is
+`pipeline.fundamentals`'. Every function runs inside the caller's transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any, Final, LiteralString
+
+import psycopg
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from pipeline.fundamentals.candidates import Judged
+from pipeline.fundamentals.combining import Combined
+from pipeline.fundamentals.registry import Registry
+from pipeline.store.snapshots import columns
+
+_COLUMNS: Final[LiteralString] = """
+instrument_id, field, since, number, words, day, currency, period, period_end, filed_at,
+provider, rule, state, spread, snapshot_id, found_at, stands_in, lasts, candidates
+"""
+_OPEN: Final = sql.SQL(
+    "SELECT {} FROM ledger.fundamental WHERE before IS NULL AND instrument_id = ANY(%s)"
+).format(sql.SQL(_COLUMNS))
+_COPY: Final = sql.SQL("COPY ledger.fundamental ({}) FROM STDIN").format(sql.SQL(_COLUMNS))
+_NEVER_WERE: Final = """
+DELETE FROM ledger.fundamental
+WHERE (instrument_id, field) IN (SELECT * FROM unnest(%(ids)s::integer[], %(fields)s::text[]))
+  AND before IS NULL AND since = %(at)s
+"""
+_END: Final = """
+UPDATE ledger.fundamental SET before = %(at)s
+WHERE (instrument_id, field) IN (SELECT * FROM unnest(%(ids)s::integer[], %(fields)s::text[]))
+  AND before IS NULL
+"""
+_OF_SNAPSHOT: Final = ("snapshot", "fetched_at", "found_at")
+"""What tells of a candidate where it was first said, and not what."""
+
+
+def write_combined(
+    connection: psycopg.Connection,
+    registry: Registry,
+    found: Mapping[int, Sequence[Combined]],
+    at: datetime,
+) -> int:
+    """Store what follows from what is known of instruments from a moment on.
+
+    Rows that say the same as before are left alone: they tell where it was first said.
+
+    Args:
+        connection: An open connection.
+        registry: The fields.
+        found: What was combined, by instrument; all fields of each.
+        at: The moment, UTC, not before the newest row of any of the instruments began.
+
+    Returns:
+        How many rows were written.
+    """
+    before = {
+        (row[0], row[1]): row for row in connection.execute(_OPEN, [list(found)], binary=True)
+    }
+    over: list[tuple[int, str]] = []
+    new: list[tuple[Any, ...]] = []
+    for instrument, rows in found.items():
+        for one in rows:
+            old = before.pop((instrument, one.field), None)
+            row = _row(registry, instrument, one, at, old)
+            if old is not None and _same(row, old):
+                continue
+            over.append((instrument, one.field))
+            new.append(row)
+    over.extend(before)
+    _end_rows(connection, over, at)
+    with connection.cursor() as cursor, cursor.copy(_COPY) as stream:
+        for row in new:
+            stream.write_row((*row[:-1], Jsonb(row[-1])))
+    return len(new)
+
+
+def _end_rows(
+    connection: psycopg.Connection, over: Sequence[tuple[int, str]], at: datetime
+) -> None:
+    """End rows at a moment; one that began at that moment never was."""
+    row = {"ids": [one for one, _ in over], "fields": [name for _, name in over], "at": at}
+    connection.execute(_NEVER_WERE, row)
+    connection.execute(_END, row)
+
+
+def _row(
+    registry: Registry,
+    instrument: int,
+    one: Combined,
+    at: datetime,
+    old: Sequence[Any] | None,
+) -> tuple[Any, ...]:
+    """Return a row, which keeps where each word was first said if it was said before."""
+    said = [_told(judged) for judged in one.candidates]
+    if old is not None:
+        firsts = {_words(entry): entry for entry in old[-1]}
+        said = [{**entry, **_first(firsts.get(_words(entry)))} for entry in said]
+    won = one.won
+    place = next((entry for entry in said if entry["verdict"] == "won"), None)
+    stands_in = won is not None and any(
+        entry["verdict"] == "held" and entry["provider"] == won.provider for entry in said
+    )
+    return (
+        instrument,
+        one.field,
+        at,
+        *columns(one.value),
+        won and won.currency,
+        registry.fields[one.field].period,
+        won and won.period_end,
+        won and won.filed_at,
+        one.provider,
+        one.rule,
+        one.state,
+        one.spread,
+        place and place["snapshot"],
+        place and place["found_at"],
+        stands_in,
+        won and won.lasts,
+        said,
+    )
+
+
+def _told(judged: Judged) -> dict[str, Any]:
+    one = judged.candidate
+    entry = {
+        "provider": one.provider,
+        "value": _json(one.value),
+        "currency": one.currency,
+        "period_end": _json(one.period_end),
+        "filed_at": _json(one.filed_at),
+        "fetched_at": _json(one.fetched_at),
+        "snapshot": one.snapshot,
+        "found_at": one.found_at,
+        "verdict": judged.verdict,
+        "why": judged.why or None,
+        "compared": None if judged.compared == one.value else _json(judged.compared),
+    }
+    return {name: value for name, value in entry.items() if value is not None}
+
+
+def _json(value: object) -> object:
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _words(entry: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what a candidate says, whoever tells where."""
+    names = ("provider", "value", "currency", "period_end", "filed_at")
+    return tuple(entry.get(name) for name in names)
+
+
+def _first(entry: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {} if entry is None else {name: entry[name] for name in _OF_SNAPSHOT}
+
+
+def _same(row: Sequence[Any], old: Sequence[Any]) -> bool:
+    """Return whether a row says what another says, whenever it began."""
+    return tuple(row[:2]) == tuple(old[:2]) and tuple(row[3:]) == tuple(old[3:])
+
+
+def lock(connection: psycopg.Connection, instrument_id: int) -> None:
+    """Keep others from combining an instrument until the transaction ends."""
+    connection.execute(
+        "SELECT FROM ledger.instrument WHERE id = %s FOR NO KEY UPDATE", [instrument_id]
+    )
+
+
+def forget(connection: psycopg.Connection, instrument_id: int, since: datetime) -> None:
+    """Take back what was combined of an instrument, and held, from a moment on."""
+    row = {"instrument": instrument_id, "since": since}
+    connection.execute(
+        """
+        DELETE FROM ledger.fundamental
+        WHERE instrument_id = %(instrument)s AND since >= %(since)s
+        """,
+        row,
+    )
+    connection.execute(
+        """
+        UPDATE ledger.fundamental SET before = NULL
+        WHERE instrument_id = %(instrument)s AND before >= %(since)s
+        """,
+        row,
+    )
+    connection.execute(
+        """
+        UPDATE ledger.snapshot_value v SET held = NULL, instead = NULL
+        FROM ledger.snapshot s JOIN ledger.subject u ON u.id = s.subject_id
+        WHERE v.snapshot_id = s.id AND u.instrument_id = %(instrument)s
+          AND s.fetched_at >= %(since)s AND v.held IS NOT NULL
+        """,
+        row,
+    )

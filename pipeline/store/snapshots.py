@@ -1,0 +1,296 @@
+"""Snapshots in the ledger: whom providers are asked about, what they sent, and what is read in it.
+
+What belongs here: the statements. Every function runs inside the caller's transaction.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final, Literal
+
+import psycopg
+from psycopg.rows import class_row
+
+from pipeline.fundamentals.fields import Kind
+from pipeline.fundamentals.registry import Registry
+from pipeline.fundamentals.values import Parsed, Value
+from pipeline.universe import FundamentalsSpec
+
+Outcome = Literal["new", "same", "none", "unusable", "failed"]
+
+_UPSERT_SUBJECT = """
+INSERT INTO ledger.subject (instrument_id, provider, client, symbol)
+SELECT id, %(provider)s, %(client)s, %(symbol)s FROM ledger.instrument WHERE key = %(instrument)s
+ON CONFLICT (instrument_id, provider) DO UPDATE
+SET client = excluded.client, symbol = excluded.symbol, in_universe = true
+WHERE (subject.client, subject.symbol, subject.in_universe)
+      IS DISTINCT FROM (excluded.client, excluded.symbol, true)
+"""
+
+_UPSERT_FIELD = """
+INSERT INTO ledger.field (name, place, kind, unit, data_type, period, meaning)
+VALUES (%s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (name) DO UPDATE
+SET place = excluded.place, kind = excluded.kind, unit = excluded.unit,
+    data_type = excluded.data_type, period = excluded.period, meaning = excluded.meaning
+"""
+
+_SUBJECTS = """
+SELECT u.id, u.instrument_id, i.key AS instrument, i.asset_class, u.provider, u.client, u.symbol
+FROM ledger.subject u JOIN ledger.instrument i ON i.id = u.instrument_id
+WHERE u.in_universe AND u.provider = coalesce(%s, u.provider)
+  AND i.key = ANY(coalesce(%s::text[], ARRAY[i.key]))
+ORDER BY i.key, u.provider
+"""
+
+
+_UNITS: Final[Mapping[Kind, str]] = {
+    "amount": "units of its currency",
+    "per_share": "units of its currency for one share or coin",
+    "fraction": "parts of one (0.41 is 41 %)",
+    "multiple": "times",
+    "count": "pieces",
+    "text": "words",
+    "date": "days",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One instrument at one provider of fundamentals.
+
+    Attributes:
+        id: Its number in the ledger.
+        instrument_id: The instrument's.
+        instrument: The instrument's key.
+        asset_class: What the instrument is.
+        provider: The provider's name in the universe.
+        client: The kind of client that talks to it.
+        symbol: What the provider calls it.
+    """
+
+    id: int
+    instrument_id: int
+    instrument: str
+    asset_class: str
+    provider: str
+    client: str
+    symbol: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """One document as it came, and what was read in it.
+
+    Attributes:
+        document: Which document it is.
+        payload: The document.
+        fetched_at: When it came, UTC.
+        parsed: What it says; nothing if it is unusable.
+        unusable: Why nothing in it is believed; None for a good one.
+    """
+
+    document: str
+    payload: str
+    fetched_at: datetime
+    parsed: Parsed
+    unusable: str | None = None
+
+
+def sync_subjects(connection: psycopg.Connection, specs: Sequence[FundamentalsSpec]) -> None:
+    """Bring the subjects in step with the universe.
+
+    Those that it no longer names keep their history and are only marked.
+    """
+    for spec in specs:
+        row = {
+            "instrument": spec.instrument,
+            "provider": spec.provider,
+            "client": spec.client,
+            "symbol": spec.symbol,
+        }
+        connection.execute(_UPSERT_SUBJECT, row)
+    connection.execute(
+        """
+        UPDATE ledger.subject u SET in_universe = false FROM ledger.instrument i
+        WHERE i.id = u.instrument_id AND u.in_universe
+          AND (i.key, u.provider) NOT IN (SELECT * FROM unnest(%s::text[], %s::text[]))
+        """,
+        [[spec.instrument for spec in specs], [spec.provider for spec in specs]],
+    )
+
+
+def sync_fields(connection: psycopg.Connection, registry: Registry) -> None:
+    """Bring the fields, and the columns of `market.fundamentals`, in step with the registry.
+
+    Raises:
+        psycopg.errors.LockNotAvailable: The view is being read; nothing is changed.
+        psycopg.errors.DependentObjectsStillExist: Somebody's view is made of columns that go.
+    """
+    rows = [
+        (name, place, one.kind, _UNITS[one.kind], one.data_type, one.period, one.meaning)
+        for place, (name, one) in enumerate(registry.fields.items(), 1)
+    ]
+    query = "SELECT name, place, kind, unit, data_type, period, meaning FROM ledger.field"
+    with connection.transaction(), connection.cursor() as cursor:
+        if cursor.execute(query + " ORDER BY place").fetchall() == rows:
+            return
+        cursor.execute("DELETE FROM ledger.field WHERE name <> ALL(%s)", [list(registry.fields)])
+        cursor.executemany(_UPSERT_FIELD, rows)
+        cursor.execute("SELECT ledger.make_fundamentals_view()")
+
+
+def subjects(
+    connection: psycopg.Connection,
+    provider: str | None = None,
+    instruments: Iterable[str] | None = None,
+) -> Sequence[Subject]:
+    """Return whom providers are asked about, by instrument and provider.
+
+    Args:
+        connection: An open connection.
+        provider: Only one provider's; None for all.
+        instruments: Only these, by key; None for all.
+    """
+    keys = None if instruments is None else list(instruments)
+    with connection.cursor(row_factory=class_row(Subject)) as cursor:
+        return cursor.execute(_SUBJECTS, [provider, keys]).fetchall()
+
+
+def keep(
+    connection: psycopg.Connection, subject: Subject, fetched: Fetched, version: str
+) -> tuple[Outcome, int]:
+    """Store a document, or that the newest one was seen again.
+
+    Args:
+        connection: An open connection.
+        subject: Whom it is about.
+        fetched: The document.
+        version: The registry's, by which it was read.
+
+    Returns:
+        What came of it, and the number of the snapshot.
+    """
+    digest = hashlib.sha256(fetched.payload.encode()).digest()
+    newest = connection.execute(
+        """
+        SELECT id, digest, unusable IS NULL FROM ledger.snapshot
+        WHERE (subject_id, document, symbol) = (%s, %s, %s) AND fetched_at <= %s
+        ORDER BY fetched_at DESC LIMIT 1
+        """,
+        [subject.id, fetched.document, subject.symbol, fetched.fetched_at],
+    ).fetchone()
+    outcome: Outcome = "new" if fetched.unusable is None else "unusable"
+    if newest is not None and newest[1] == digest:
+        number, usable = newest[0], newest[2]
+        connection.execute(
+            "UPDATE ledger.snapshot SET last_seen_at = greatest(last_seen_at, %s) WHERE id = %s",
+            [fetched.fetched_at, number],
+        )
+        outcome = "same" if usable else "unusable"
+    else:
+        number = _insert(connection, subject, fetched, digest, version)
+    note(
+        connection, subject, fetched.document, fetched.fetched_at, outcome, detail=fetched.unusable
+    )
+    return outcome, number
+
+
+def note(
+    connection: psycopg.Connection,
+    subject: Subject,
+    document: str,
+    checked_at: datetime,
+    outcome: Outcome,
+    *,
+    detail: str | None = None,
+) -> None:
+    """Note that a provider was asked for a document, and what came of it."""
+    connection.execute(
+        """
+        INSERT INTO ledger.snapshot_check (subject_id, document, checked_at, outcome, detail)
+        VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
+        """,
+        [subject.id, document, checked_at, outcome, detail],
+    )
+
+
+def _insert(
+    connection: psycopg.Connection, subject: Subject, fetched: Fetched, digest: bytes, version: str
+) -> int:
+    found = connection.execute(
+        """
+        INSERT INTO ledger.snapshot
+            (subject_id, symbol, document, fetched_at, last_seen_at, digest, payload, registry,
+             unusable)
+        VALUES (%(subject)s, %(symbol)s, %(document)s, %(at)s, %(at)s, %(digest)s, %(payload)s,
+                %(version)s, %(unusable)s)
+        RETURNING id
+        """,
+        {
+            "subject": subject.id,
+            "symbol": subject.symbol,
+            "document": fetched.document,
+            "at": fetched.fetched_at,
+            "digest": digest,
+            "payload": fetched.payload,
+            "version": version,
+            "unusable": fetched.unusable,
+        },
+    )
+    number: int
+    ((number,),) = found
+    write_parsed(connection, number, fetched.parsed)
+    return number
+
+
+def write_parsed(connection: psycopg.Connection, snapshot: int, parsed: Parsed) -> None:
+    """Store what was read in a snapshot that has nothing stored yet."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            """
+            INSERT INTO ledger.snapshot_value
+                (snapshot_id, field, period, period_end, number, words, day, currency, filed_at,
+                 found_at)
+            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+            """,
+            [
+                (
+                    snapshot,
+                    one.field,
+                    one.period,
+                    one.period_end,
+                    *columns(one.value),
+                    one.currency,
+                    one.filed_at,
+                    one.found_at,
+                )
+                for one in parsed.values
+            ],
+        )
+        cursor.executemany(
+            """
+            INSERT INTO ledger.snapshot_refusal (snapshot_id, field, found_at, raw, why)
+            VALUES (%s, %s, %s, %s, %s)
+            """,
+            [(snapshot, one.field, one.found_at, one.raw, one.why) for one in parsed.refusals],
+        )
+
+
+def columns(value: float | str | date | None) -> tuple[float | None, str | None, date | None]:
+    """Return a value as the three columns for numbers, words and days have it."""
+    return (
+        value if isinstance(value, float) else None,
+        value if isinstance(value, str) else None,
+        value if isinstance(value, date) else None,
+    )
+
+
+def value_of(row: Sequence[Any]) -> Value:
+    """Return a value from field, number, words, day, currency, period, end, filed_at, found_at."""
+    field, number, words, day, currency, period, period_end, filed_at, found_at = row
+    value = number if number is not None else words if words is not None else day
+    return Value(field, value, currency, period, period_end, filed_at, found_at)
