@@ -66,6 +66,19 @@ class Patience:
             return error.retry_after <= self.longest_wait
         return isinstance(error, ProviderError) and error.retryable
 
+    def retrying(self) -> tenacity.Retrying:
+        """Return what asks a question again for as long as that is worth it."""
+        return tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(self.attempts),
+            wait=tenacity.wait_exponential_jitter(
+                multiplier=self.first_wait.total_seconds(),
+                max=self.longest_wait.total_seconds(),
+                jitter=self.first_wait.total_seconds(),
+            ),
+            retry=tenacity.retry_if_exception(self.waits_out),
+            reraise=True,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -109,16 +122,7 @@ class Asking:
         self._ahead = capabilities.concurrency + BARS_AHEAD // capabilities.bars_per_request
         self._failures_in_a_row = 0
         self._paused: Paused | None = None
-        self._retrying = tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(patience.attempts),
-            wait=tenacity.wait_exponential_jitter(
-                multiplier=patience.first_wait.total_seconds(),
-                max=patience.longest_wait.total_seconds(),
-                jitter=patience.first_wait.total_seconds(),
-            ),
-            retry=tenacity.retry_if_exception(patience.waits_out),
-            reraise=True,
-        )
+        self._retrying = patience.retrying()
 
     @property
     def given_up(self) -> bool:

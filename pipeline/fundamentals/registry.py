@@ -6,9 +6,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,6 +45,11 @@ class Registry(Part):
     """Whom to believe first where nothing else is said: all clients."""
     priority_by_data_type: dict[DataType, tuple[Client, ...]] = Option(default_factory=dict)
     fields: dict[str, Field]
+
+    @cached_property
+    def version(self) -> str:
+        """What tells it from a registry that says something else."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
 
     def field(self, name: str) -> Field:
         """Return a field by its name.

@@ -294,3 +294,33 @@ def value_of(row: Sequence[Any]) -> Value:
     field, number, words, day, currency, period, period_end, filed_at, found_at = row
     value = number if number is not None else words if words is not None else day
     return Value(field, value, currency, period, period_end, filed_at, found_at)
+
+
+def last_answers(
+    connection: psycopg.Connection, subject_ids: Sequence[int]
+) -> Mapping[tuple[int, str], datetime]:
+    """Return when subjects' documents were last answered, by number and document."""
+    rows = connection.execute(
+        """
+        SELECT subject_id, document, max(checked_at) FROM ledger.snapshot_check
+        WHERE subject_id = ANY(%s) AND outcome IN ('new', 'same', 'none') GROUP BY 1, 2
+        """,
+        [list(subject_ids)],
+    )
+    return {(number, document): at for number, document, at in rows}
+
+
+def earnings_dates(
+    connection: psycopg.Connection, instrument_ids: Sequence[int]
+) -> Mapping[int, Sequence[date]]:
+    """Return the days on which anybody said that instruments report their earnings."""
+    rows = connection.execute(
+        """
+        SELECT u.instrument_id, array_agg(DISTINCT v.day)
+        FROM ledger.subject u JOIN ledger.snapshot s ON s.subject_id = u.id
+        JOIN ledger.snapshot_value v ON v.snapshot_id = s.id
+        WHERE u.instrument_id = ANY(%s) AND v.field = 'next_earnings_date' GROUP BY 1
+        """,
+        [list(instrument_ids)],
+    )
+    return dict(rows.fetchall())
