@@ -19,6 +19,7 @@ from pipeline.commands.demo import demo
 from pipeline.commands.doctor import doctor
 from pipeline.commands.errors import explain
 from pipeline.commands.export import export
+from pipeline.commands.fundamentals import fundamentals
 from pipeline.commands.gaps import gaps
 from pipeline.commands.heal import heal
 from pipeline.commands.importing import import_files
@@ -49,6 +50,7 @@ for _command in (
     status,
     gaps,
     bars,
+    fundamentals,
     export,
     plan,
     backfill,

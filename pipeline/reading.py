@@ -11,7 +11,8 @@ What belongs here: what a caller may ask for, and the form of the answer. The st
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
@@ -39,6 +40,7 @@ __all__ = [
     "UnknownListing",
     "UnknownTimeframe",
     "connect",
+    "get_fundamentals",
 ]
 
 Form = TypeVar("Form")
@@ -176,6 +178,20 @@ class Ledger(Generic[Form]):
         self._check_names(provider, listing, since, before)
         return self._form(self._reader.coverage(provider, listing, since, before))
 
+    def fundamentals(self, instrument: str | None = None, *, at: datetime | None = None) -> Form:
+        """Return combined fundamentals as they were known at a moment.
+
+        Args:
+            instrument: Name of the instrument; None: all.
+            at: The moment; None: now.
+
+        Returns:
+            Rows of `market.fundamentals_fields`, by instrument and field; none where nothing is
+            known. What the others say is JSON in `candidates`.
+        """
+        _check(at, None)
+        return self._form(self._reader.fundamentals(instrument, at))
+
     def close(self) -> None:
         """Close the connection."""
         self._arrow.close()
@@ -190,6 +206,46 @@ class Ledger(Generic[Form]):
         _check(since, before)
         if listing is not None or provider is not None:
             self._catalog.known(provider, listing)
+
+
+def get_fundamentals(
+    symbol: str,
+    providers: Collection[str] | None = None,
+    force_refresh: bool = False,  # noqa: FBT001, FBT002  the call that people know
+    *,
+    url: str | None = None,
+) -> pd.DataFrame:
+    """Return the fundamentals of an instrument, after asking for the documents that are due.
+
+    A document is due when its time to live is over, or when a date of earnings has passed since it
+    was answered. What cannot be refreshed is served as it is, and marked `stale` in time; why is
+    told as a warning. To read without asking anybody, use `Ledger.fundamentals`.
+
+    Args:
+        symbol: The instrument's key, such as `AAPL`.
+        providers: Combine only what these say, and ask no others; None for all.
+        force_refresh: Whether to ask for all documents, due or not.
+        url: As for `connect`; the login must own the ledger, because what comes is stored.
+
+    Returns:
+        A row for each field, with the columns of `market.fundamentals_fields`.
+
+    Raises:
+        UnknownInstrument: The universe asks nobody about it, or not these providers.
+        SettingsError, UniverseError, DatabaseError: As for `connect`, and the universe file.
+    """
+    import pandas as pd
+
+    from pipeline.getting import get_fundamentals as get
+    from pipeline.universe import load_universe
+
+    settings = load_settings() if url is None else load_settings(database_url=url)
+    universe = load_universe(settings.universe_path)
+    database = Database.existing(settings)
+    got = get(database, universe, symbol, providers, force_refresh=force_refresh)
+    for trouble in got.troubles:
+        warnings.warn(trouble, stacklevel=2)
+    return pd.DataFrame(got.rows)
 
 
 def to_pandas(table: pa.Table) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from itertools import groupby
 
 import psycopg
@@ -145,7 +146,7 @@ def refresh(
     done: list[Refreshed] = []
     for subject, documents in groupby(wanted, key=lambda one: one.subject):
         answers = [asking.ask(subject, one.document) for one in documents]
-        done += session.run(lambda c, s=subject, a=answers: _keep(c, s, a, strategy))  # type: ignore[misc]
+        done += session.run(partial(_keep, subject=subject, answers=answers, strategy=strategy))
     return done
 
 

@@ -80,3 +80,16 @@ STRATEGIES: Final[Mapping[str, Strategy]] = {
     "quality": quality,
     "consensus": consensus,
 }
+
+
+def strategy_name(name: str) -> str:
+    """Check the name of a strategy.
+
+    Raises:
+        ValueError: There is no such strategy.
+    """
+    if name not in STRATEGIES:
+        raise ValueError(
+            f"is {name!r}, which is no strategy of combining; use {', '.join(STRATEGIES)}"
+        )
+    return name

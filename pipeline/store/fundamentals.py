@@ -12,6 +12,7 @@ from typing import Any, Final, LiteralString
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from pipeline.fundamentals.candidates import Judged
@@ -37,6 +38,12 @@ UPDATE ledger.fundamental SET before = %(at)s
 WHERE (instrument_id, field) IN (SELECT * FROM unnest(%(ids)s::integer[], %(fields)s::text[]))
   AND before IS NULL
 """
+_ROWS: Final = """
+SELECT f.* FROM market.fundamentals_asof(%s) f LEFT JOIN ledger.field d ON d.name = f.field
+WHERE f.instrument = %s ORDER BY d.place, f.field
+"""
+Row = Mapping[str, Any]
+"""A row of `market.fundamentals_fields`, by column."""
 _OF_SNAPSHOT: Final = ("snapshot", "fetched_at", "found_at")
 """What tells of a candidate where it was first said, and not what."""
 
@@ -198,3 +205,9 @@ def forget(connection: psycopg.Connection, instrument_id: int, since: datetime) 
         """,
         row,
     )
+
+
+def combined_rows(connection: psycopg.Connection, instrument: str, at: datetime) -> Sequence[Row]:
+    """Return what was combined of an instrument at a moment, in the order of the registry."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(_ROWS, [at, instrument]).fetchall()

@@ -61,6 +61,15 @@ _OF_LISTING: LiteralString = "provider = {provider} AND listing = {listing}"
 _OF_INSTRUMENT: LiteralString = "instrument = {listing}"
 
 
+_FUNDAMENTALS: LiteralString = """
+SELECT instrument, field, value, words, day, unit, currency, period, period_end, filed_at, provider,
+       rule, state, spread, since, confirmed_at, age, snapshot, found_at,
+       candidates::text AS candidates
+FROM market.fundamentals_asof(coalesce({at}::timestamptz, now()))
+WHERE instrument = coalesce({instrument}::text, instrument) ORDER BY instrument, field
+"""
+
+
 class MarketReader:
     """Reads bars, gaps and coverage.
 
@@ -90,6 +99,10 @@ class MarketReader:
                 yield self._with_extended(series, bars)
             else:
                 yield bars.cast(series.schema)
+
+    def fundamentals(self, instrument: str | None = None, at: datetime | None = None) -> pa.Table:
+        """Return `market.fundamentals_asof`, by instrument and field."""
+        return self._arrow.ask(_FUNDAMENTALS, instrument=instrument, at=at)
 
     def gaps(
         self,

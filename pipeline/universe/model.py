@@ -26,6 +26,7 @@ from pipeline.universe.parts import (
     ProviderConfig,
     SessionName,
     Start,
+    StrategyName,
     none_is_empty,
 )
 from pipeline.universe.selection import SelectionRule, ranked, standbys
@@ -106,6 +107,9 @@ class Universe(FileModel):
     consolidate: MethodName = Field(DEFAULT, examples=[DEFAULT])
     """How the listings of an instrument are made one series: primary (the first that delivered a
     minute), best_quality (that of the month's most complete first) or median."""
+    combine: StrategyName | None = Field(None, examples=["priority"])
+    """How what providers say about a company or a coin is combined, field by field: priority,
+    freshest, quality or consensus. If not said, as the field registry has it for each field."""
     selection: Annotated[tuple[SelectionRule, ...], BeforeValidator(_none_is_nothing)] = ()
     """Whom to ask first, and who stands by; the first rule that fits an instrument decides."""
     instruments: Annotated[

@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from pipeline.consolidation import METHODS, method_name
+from pipeline.fundamentals.strategies import STRATEGIES, strategy_name
 from pipeline.providers.table import CLIENTS
 from pipeline.settling import Settling
 from pipeline.universe import values
@@ -65,6 +66,7 @@ Delay = Annotated[timedelta, BeforeValidator(values.delay), _named(values.DELAY)
 Key = Annotated[str, AfterValidator(values.key), _named(values.KEY)]
 SessionName = Annotated[str, AfterValidator(session_name)]
 MethodName = Annotated[str, AfterValidator(method_name), _one_of(METHODS)]
+StrategyName = Annotated[str, AfterValidator(strategy_name), _one_of(STRATEGIES)]
 Provider = Annotated[str, AfterValidator(values.provider_name), _named(values.PROVIDER)]
 ByName = Field(json_schema_extra=_closed)
 
