@@ -93,7 +93,10 @@ def judged(
     ordered = sorted(candidates, key=lambda one: _turn(field, one))
     found = [_alone(field, one, at) for one in ordered]
     found = _of_newest_period(found)
-    if any(one.may_win and not _lapsed(one.candidate, at) for one in found):
+    # A fiscal year that is over stays what it was, however long ago somebody told of it.
+    if field.period in {"ttm", "instant"} and any(
+        one.may_win and not _lapsed(one.candidate, at) for one in found
+    ):
         found = [_without_lapsed(one, at) for one in found]
     return _in_one_currency(found, rates)
 
