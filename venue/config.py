@@ -6,12 +6,14 @@ no offset is given), as dates, or as UTC milliseconds. Every error names the key
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+
+from venue.companies import Coin, Company
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -70,10 +72,14 @@ class ExchangeConfig:
     `recorded` maps a URL path, maybe with parameters, to a file whose body is sent as it is. With a
     recorded market list, every market it names answers candles: those not configured are invented.
 
+    `companies` and `coins` are what it has documents about, by its own names of them.
+
     `holidays` and `half_days` replace those of the New York Stock Exchange.
     """
 
     markets: Mapping[str, MarketConfig] = field(default_factory=dict)
+    companies: Mapping[str, Company] = field(default_factory=dict)
+    coins: Mapping[str, Coin] = field(default_factory=dict)
     requests_per_second: float | None = None
     ban_seconds: float | None = None
     outages: tuple[Range, ...] = ()
@@ -130,12 +136,25 @@ def _known(kind: type, section: Mapping[str, Any], where: str) -> Mapping[str, A
     return section
 
 
+def _complete(kind: type, section: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    values = _known(kind, section, where)
+    for item in fields(kind):
+        if item.default is MISSING and item.name not in values:
+            raise ValueError(f"{where}: {item.name!r} is missing")
+    return values
+
+
 def _exchange(name: str, section: Mapping[str, Any], root: Path) -> ExchangeConfig:
     values = dict(_known(ExchangeConfig, section, f"exchanges.{name}"))
     values["markets"] = {
         symbol: _market(f"exchanges.{name}.markets.{symbol}", market or {}, root)
         for symbol, market in values.get("markets", {}).items()
     }
+    for known, kind in (("companies", Company), ("coins", Coin)):
+        values[known] = {
+            key: kind(**_complete(kind, one or {}, f"exchanges.{name}.{known}.{key}"))
+            for key, one in values.get(known, {}).items()
+        }
     values["outages"] = _ranges(values.get("outages", ()))
     values["recorded"] = {path: root / file for path, file in values.get("recorded", {}).items()}
     for days in {"holidays", "half_days"} & values.keys():

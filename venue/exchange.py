@@ -12,7 +12,8 @@ import orjson
 from venue.bars import DECIMALS, MINUTE_MS
 from venue.config import MarketConfig
 from venue.dialects import DIALECTS
-from venue.dialects.base import Answer, RefusedError
+from venue.dialects.base import Answer, Dialect, RefusedError
+from venue.dialects.documents import Documents, Subject
 from venue.files import Files
 from venue.generated import Generated, InHours, key
 from venue.hours import Hours
@@ -20,6 +21,7 @@ from venue.limits import Budget, SlidingWindow
 from venue.market import Market, Symbol
 from venue.mischief import Scene, change_bars
 from venue.pages import Library, Page, Window
+from venue.shelf import Shelf
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,6 +48,7 @@ class Exchange:
             raise ValueError(f"exchanges.{name}: no such exchange; known are {sorted(DIALECTS)}")
         self.dialect = DIALECTS[name]
         self.library = Library(self.dialect)
+        self.shelf = _shelf(self.dialect, {**config.companies, **config.coins})
         self._seed = seed
         self._account = config.account
         self._hours = Hours(config.holidays, config.half_days)
@@ -75,7 +78,7 @@ class Exchange:
         market = self._by_id.get(market_id)
         if market is None:
             name = b'"%s"' % self.dialect.listed_name(market_id).encode()
-            if not any(name in body for body in self._recorded.values()):
+            if not any(name in found.body for found in self._recorded.values()):
                 raise RefusedError(self.dialect.unknown_symbol())
             market = self._build(Symbol(market_id, ""), MarketConfig())
             self._by_id[market_id] = market
@@ -107,13 +110,17 @@ class Exchange:
         """Return what is recorded for a path, and for parameters where the recording names some."""
         for recorded_path, parameters, url in self._asked:
             if path == recorded_path and parameters.items() <= query.items():
-                return Answer(self._recorded[url])
+                return self._recorded[url]
         return None
 
     def other(self, path: str, query: Mapping[str, str], now_ms: int) -> Answer:
         """Answer a request that is not for candles; 404 for an unknown path."""
         found = self.dialect.catalogue(path, query, list(self._markets.values()), now_ms)
         return found or Answer(b'{"error":"not found"}', status=404)
+
+    def subject(self, path: str, query: Mapping[str, str]) -> Subject | None:
+        """Return what a request asks for a document about; None if it asks for none."""
+        return self.dialect.subject(path, query) if isinstance(self.dialect, Documents) else None
 
     def candles(
         self,
@@ -206,6 +213,14 @@ class Exchange:
         return min(8, max(1, _SIGNIFICANT_DIGITS - digits))
 
 
+def _shelf(dialect: Dialect, known: Mapping[str, object]) -> Shelf | None:
+    if isinstance(dialect, Documents):
+        return Shelf(dialect, known)
+    if known:
+        raise ValueError(f"exchanges.{dialect.name}: it has no documents about {min(known)}")
+    return None
+
+
 def _limiter(requests_per_second: float | None, budget: Budget) -> SlidingWindow | None:
     if requests_per_second is None:
         return SlidingWindow(budget)
@@ -219,20 +234,24 @@ def _parameters(url: str) -> Mapping[str, str]:
     return dict(parse_qsl(urlsplit(url).query))
 
 
-def _body(path: str, file: Path) -> bytes:
+def _body(path: str, file: Path) -> Answer:
     """Return a recorded body: the file, or the part of a recording whose URL has this path.
 
-    A JSON list of `{"url", "body"}` was written down by hand; its bodies are sent without spaces.
+    A JSON list of `{"url", "body"}` was written down by hand; its bodies are sent without spaces,
+    as are those of `{"request", "response"}`, which keep their status.
     """
     if file.suffix == _TRANSCRIBED:
-        listed = orjson.loads(file.read_bytes())
-        for one in listed if isinstance(listed, list) else []:
+        document = orjson.loads(file.read_bytes())
+        if isinstance(document, dict) and document.keys() == {"request", "response"}:
+            response = document["response"]
+            return Answer(orjson.dumps(response["bodyJson"]), response["status"])
+        for one in document if isinstance(document, list) else []:
             if "url" in one and one["url"].endswith(path):
-                return orjson.dumps(one["body"])
+                return Answer(orjson.dumps(one["body"]))
     if file.suffix != _RECORDING:
-        return file.read_bytes()
+        return Answer(file.read_bytes())
     for line in file.read_bytes().splitlines():
         url, _, rest = line.partition(b" -> ")
         if urlsplit(url.decode()).path == path:
-            return rest.partition(b": ")[2]
+            return Answer(rest.partition(b": ")[2])
     raise ValueError(f"{file} holds no answer of {path}")

@@ -2,7 +2,8 @@
 
 A fault of the wire (`WIRE_KINDS`) replaces or damages the HTTP answer, whatever was asked. A fault
 of the rows (`BAR_KINDS`, `ROW_KINDS`) changes what an answer to a request for candles holds; how is
-in `mischief`. A fault applies to the requests that match its exchange, symbol and window.
+in `mischief`. One of a document (`DOCUMENT_KINDS`) changes what that says; how is in `shelf`. A
+fault applies to the requests that match its exchange, symbol and window.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from venue.mischief import BAR_KINDS, ROW_KINDS
+from venue.shelf import DOCUMENT_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,10 +29,13 @@ WIRE_KINDS = frozenset(
         "truncated_json",  # a complete HTTP answer whose JSON ends in the middle
         "not_json",  # HTML with status 200
         "empty_object",  # {} with status 200
+        "empty_body",  # nothing with status 200
+        "error_body",  # a vendor of documents says no with status 200
         "not_paid",  # 403: the client's plan does not pay for this
     }
 )
-KINDS = WIRE_KINDS | BAR_KINDS.keys() | ROW_KINDS.keys()
+_OF_CANDLES = {**BAR_KINDS, **ROW_KINDS}
+KINDS = WIRE_KINDS | _OF_CANDLES.keys() | DOCUMENT_KINDS.keys()
 _JSON_NAMES = {"from": "from_ms", "to": "to_ms"}
 
 
@@ -67,7 +72,7 @@ class Fault:
         if document.get("kind") not in KINDS:
             raise ValueError(f"unknown kind of fault: choose one of {sorted(KINDS)}")
         fault = cls(**values)
-        variants = BAR_KINDS.get(fault.kind) or ROW_KINDS.get(fault.kind) or ()
+        variants = {**_OF_CANDLES, **DOCUMENT_KINDS}.get(fault.kind, ())
         if fault.variant is not None and fault.variant not in variants:
             raise ValueError(f"{fault.kind} knows the variants {sorted(variants)}")
         return fault
@@ -75,12 +80,13 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a fault can be aimed at; no symbols or window for requests other than candles."""
+    """What a fault can be aimed at: candles have symbols and a window, documents a symbol."""
 
     exchange: str
     symbols: tuple[str, ...] = ()
     start_ms: int | None = None
     stop_ms: int | None = None
+    document: bool = False
 
 
 class Faults:
@@ -112,9 +118,7 @@ class Faults:
 def _matches(fault: Fault, target: Target) -> bool:
     if fault.exchange not in {None, target.exchange}:
         return False
-    if fault.symbol not in {None, *target.symbols}:
-        return False
-    if fault.kind not in WIRE_KINDS and not target.symbols:
+    if fault.symbol not in {None, *target.symbols} or not _concerns(fault, target):
         return False
     if fault.from_ms is None and fault.to_ms is None:
         return True
@@ -122,6 +126,13 @@ def _matches(fault: Fault, target: Target) -> bool:
         return False
     after = fault.to_ms is None or target.start_ms < fault.to_ms
     return after and (fault.from_ms is None or target.stop_ms > fault.from_ms)
+
+
+def _concerns(fault: Fault, target: Target) -> bool:
+    """Return whether a request is of the sort that such a fault changes."""
+    if fault.kind in DOCUMENT_KINDS:
+        return target.document
+    return fault.kind not in _OF_CANDLES or target.start_ms is not None
 
 
 def _fires(fault: Fault) -> bool:

@@ -13,10 +13,12 @@ import orjson
 from venue.bars import MINUTE_MS, UNIT
 from venue.clock import Clock
 from venue.dialects.base import Answer, RefusedError
+from venue.dialects.documents import Documents
 from venue.exchange import Exchange
 from venue.faults import WIRE_KINDS, Fault, Faults, Target
 from venue.journal import Entry, Journal
 from venue.mischief import BAR_KINDS, ROW_KINDS, Scene, spoil_rows
+from venue.shelf import DOCUMENT_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,6 +30,7 @@ _INSTEAD = {
     "server_error": Answer(_CDN_PAGE, 502, "text/html"),
     "not_json": Answer(_CDN_PAGE, 200, "text/html"),
     "empty_object": Answer(b"{}"),
+    "empty_body": Answer(b""),
 }
 _UNKNOWN = Answer(b'{"error":"no such exchange"}', status=404)
 
@@ -98,6 +101,7 @@ class _Call:
         self._now_ms = venue.clock.now_ms()
         self._scenes: Sequence[Scene] | None = None
         self._recorded: Answer | None = None
+        self._subject = exchange.subject(path, query)
         self._faults: Sequence[Fault] = ()
         self._rows = 0
 
@@ -137,6 +141,8 @@ class _Call:
 
     def _target(self) -> Target:
         scenes = self._scenes
+        if self._subject:
+            return Target(self._name, (self._subject.name,), document=True)
         if not scenes:
             return Target(self._name)
         return Target(
@@ -150,6 +156,11 @@ class _Call:
         """Return what the exchange says, with the faults of bars and rows in it."""
         if self._recorded is not None:
             return self._recorded
+        if self._subject and self._exchange.shelf:
+            of_documents = [fault for fault in faults if fault.kind in DOCUMENT_KINDS]
+            return self._exchange.shelf.answer(
+                self._subject, self._query, self._now_ms, of_documents
+            )
         if self._scenes is None:
             return self._exchange.other(self._path, self._query, self._now_ms)
         of_bars = [fault for fault in faults if fault.kind in BAR_KINDS]
@@ -172,6 +183,8 @@ def _replaced(faults: Sequence[Fault], exchange: Exchange, now_ms: int) -> Answe
             return dialect.banned(fault.retry_after, now_ms)
         if fault.kind == "not_paid":
             return dialect.not_paid()
+        if fault.kind == "error_body" and isinstance(dialect, Documents):
+            return dialect.refusal_in_a_body()
         if fault.kind in _INSTEAD:
             return _INSTEAD[fault.kind]
     return None

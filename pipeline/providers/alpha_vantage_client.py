@@ -1,8 +1,8 @@
 """1-minute bars of US stocks and funds from Alpha Vantage, a month a request.
 
-What belongs here: `BarProvider` for Alpha Vantage, as the sum of its parts: how its key is kept
-secret (`alpha_vantage_session`), what a document means (`alpha_vantage_series`), and which months
-hold a window (`alpha_vantage_months`). There is no SDK of the vendor's own.
+What belongs here: `BarProvider` for Alpha Vantage, as the sum of its parts: how it is asked
+(`vendor_client`), what a document means (`alpha_vantage_series`), and which months hold a window
+(`alpha_vantage_months`). There is no SDK of the vendor's own.
 
 A free key may ask 25 times a day, so nothing is asked for that is not needed:
 
@@ -19,8 +19,7 @@ import csv
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
-from http import HTTPStatus
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import pyarrow as pa
 
@@ -33,28 +32,19 @@ from pipeline.providers.alpha_vantage_months import (
     month_in_utc,
 )
 from pipeline.providers.alpha_vantage_series import decode, refusal, to_bars
-from pipeline.providers.alpha_vantage_session import Answer, KeyedSession
-from pipeline.providers.errors import (
-    MalformedAnswer,
-    ProviderError,
-    ProviderUnavailable,
-    RateLimited,
-    RequestRefused,
-    UnknownSymbol,
-)
-from pipeline.providers.headers import read_retry_after, sender_time
+from pipeline.providers.errors import MalformedAnswer, UnknownSymbol
 from pipeline.providers.limiter import Limiter
 from pipeline.providers.options import ProviderOptions
 from pipeline.providers.protocol import FirstTrade, Market
-from pipeline.providers.watched import WatchedProvider
+from pipeline.providers.vendor_client import VendorProvider
+from pipeline.providers.vendor_session import Answer, Key
 
-Read = TypeVar("Read")
-
+VENDOR: Final = "https://www.alphavantage.co"
+_PATH: Final = "/query"
 ASSET_CLASSES: Final[Mapping[str, str]] = {"Stock": "equity", "ETF": "etf"}
 """Asset classes by the vendor's type of asset."""
 
 _HEAD: Final = ["symbol", "name", "exchange", "assetType", "ipoDate", "delistingDate", "status"]
-_PASSING: Final = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.REQUEST_TIMEOUT})
 
 
 def open_client(name: str, options: ProviderOptions, limiter: Limiter) -> AlphaVantageProvider:
@@ -62,7 +52,7 @@ def open_client(name: str, options: ProviderOptions, limiter: Limiter) -> AlphaV
     return AlphaVantageProvider(name, options, limiter=limiter)
 
 
-class AlphaVantageProvider(WatchedProvider):
+class AlphaVantageProvider(VendorProvider):
     """A `BarProvider` for Alpha Vantage's unadjusted minutes, safe to call from many threads.
 
     Args:
@@ -83,15 +73,11 @@ class AlphaVantageProvider(WatchedProvider):
         limiter: Limiter,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        super().__init__(name, options, limiter, translate, clock=clock)
-        self._serve(self.capabilities.asset_classes, "serves no {} here")
-        self._session = KeyedSession(
-            name,
-            options.keys[self.capabilities.keys[0]],
-            base_url=options.base_url,
-            timeout_seconds=options.timeout_seconds,
-            connections=self.capabilities.concurrency,
+        (key,) = options.capabilities(name).keys
+        super().__init__(
+            name, options, limiter, vendor=VENDOR, key=Key(options.keys[key]), clock=clock
         )
+        self._serve(self.capabilities.asset_classes, "serves no {} here")
         self._shelf = Shelf()
         self._list: Sequence[Market] = ()
         self._turn = threading.Lock()
@@ -157,10 +143,6 @@ class AlphaVantageProvider(WatchedProvider):
             bars = [one.take(part) for one, (_, part) in zip(kept, parts, strict=True)]
         return pa.concat_tables(bars) if bars else empty_bars()
 
-    def close(self) -> None:
-        """Give back connections."""
-        self._session.close()
-
     def _month(self, symbol: str, month: date, part: Interval) -> Kept:
         """Return an answer about a month that holds a part, of those kept or a new one."""
         if found := self._shelf.find(symbol, month, part):
@@ -181,7 +163,7 @@ class AlphaVantageProvider(WatchedProvider):
 
         whole = month_in_utc(month)
         settled = floor_minute(self._clock() - self.capabilities.settling.delays[-1])
-        bars = self._ask(question, read)
+        bars = self._ask(_PATH, question, read)
         lasting = whole.intersection(Interval(whole.start, max(whole.start, settled)))
         kept = Kept(bars, [lasting] if lasting else [])
         self._shelf.put(symbol, month, kept)
@@ -190,42 +172,18 @@ class AlphaVantageProvider(WatchedProvider):
     def _listed(self) -> Sequence[Market]:
         with self._turn:
             if not self._list:
-                self._list = self._ask({"function": "LISTING_STATUS"}, self._read_list)
+                self._list = self._ask(_PATH, {"function": "LISTING_STATUS"}, self._read_list)
             return self._list
 
-    def _ask(self, question: Mapping[str, str], read: Callable[[Answer, datetime], Read]) -> Read:
-        """Send one question, in its turn, and return what is read in its answer."""
-        found: list[Read] = []
-
-        def send() -> object:
-            answer = self._session.get(question)
-            self._watch.received(answer.headers)
-            now = sender_time(answer.headers, self._clock())
-            self._check_status(answer, now)
-            found.append(read(answer, now))
-            return {}
-
-        with self._watch.exchanging(self.capabilities.request_weight):
-            self._watch.send(send)
-        return found[0]
-
-    def _check_status(self, answer: Answer, now: datetime) -> None:
-        what = f"status {answer.status}"
-        if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-            wait = read_retry_after(answer.headers, now)
-            raise RateLimited(self.name, what, retry_after=wait)
-        if answer.status in _PASSING or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise ProviderUnavailable(self.name, what)
-        if answer.status != HTTPStatus.OK:
-            raise RequestRefused(self.name, what, "check base_url in the universe")
-
     def _document(self, answer: Answer, now: datetime) -> dict[str, Any]:
+        self._check_status(answer, now)
         document = decode(self.name, answer.body)
         if refused := refusal(self.name, document, now, self._session.hide):
             raise refused
         return document
 
     def _read_list(self, answer: Answer, now: datetime) -> Sequence[Market]:
+        self._check_status(answer, now)
         if answer.body.lstrip().startswith(b"{"):
             self._document(answer, now)
         head, *rows = csv.reader(answer.body.decode(errors="replace").splitlines()) or [[]]
@@ -243,10 +201,3 @@ class AlphaVantageProvider(WatchedProvider):
             for symbol, name, _, kind, *_, status in rows
             if kind in ASSET_CLASSES
         ]
-
-
-def translate(provider: str, error: Exception) -> ProviderError:
-    """Return what an exception means for the caller; those of HTTP never come here."""
-    if isinstance(error, ProviderError):
-        return error
-    return MalformedAnswer(provider, f"the answer has an odd shape ({type(error).__name__})")

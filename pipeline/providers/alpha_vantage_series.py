@@ -1,6 +1,6 @@
 """Alpha Vantage's documents: whether one is an answer, what it is about, and which bars it holds.
 
-What belongs here: the meaning of a body. Not here: how it is asked for (`alpha_vantage_session`),
+What belongs here: the meaning of a body. Not here: how it is asked for (`alpha_vantage_client`),
 and what becomes of a month (`alpha_vantage_months`).
 
 Nearly everything comes with status 200. A refusal is a document with `Note`, `Information` or

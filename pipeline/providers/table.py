@@ -113,6 +113,8 @@ CAPABILITIES: Final[Mapping[str, Capabilities]] = {
         budget=RateLimit(250, 86_400.0),
         list_requests=0,
         concurrency=2,
+        # It does not say whether the minute's limit is reached, or the day's.
+        refusal_pause=timedelta(minutes=5),
         client="fmp",
         native=False,
         has_list=False,

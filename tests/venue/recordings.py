@@ -12,6 +12,8 @@ BITTREX = FOLDER / "freqtrade_freqtrade"
 MARKET_LISTS = FOLDER / "bmoscon_cryptofeed" / "sample_data"
 NAUTILUS = FOLDER / "nautechsystems_nautilus_trader"
 ADAPTERS = NAUTILUS / "crates" / "adapters"
+FMP = FOLDER / "OpenBB-finance_OpenBB" / "decoded_bodies"
+TRANSCRIBED = FOLDER / "_transcribed"
 BINANCE = NAUTILUS / "tests/integration_tests/adapters/binance/resources/http_responses"
 
 needed = pytest.mark.skipif(

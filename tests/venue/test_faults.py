@@ -240,6 +240,7 @@ def test_the_list_of_kinds_is_complete() -> None:
         *("rate_limit", "ban", "server_error", "timeout", "disconnect", "truncated"),
         *("truncated_json", "not_json", "empty_object", "prelisting_garbage", "outside_window"),
         *("duplicates", "clock_shift", "bad_values", "restate", "short_page", "unsorted"),
-        *("not_paid", "page_token"),
+        *("not_paid", "page_token", "empty_body", "error_body"),
+        *("another_subject", "bad_numbers", "other_unit"),
     }
     assert asked == KINDS

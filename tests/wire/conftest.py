@@ -20,7 +20,7 @@ from pipeline.providers.limiter import Unlimited
 from pipeline.providers.options import ProviderOptions
 from pipeline.providers.protocol import BarProvider
 from pipeline.providers.yahoo_client import YahooProvider
-from tests.wire import alpha_vantage, stocks, yahoo
+from tests.wire import alpha_vantage, documents, stocks, yahoo
 from venue import VenueProcess
 
 NOW = datetime(2024, 6, 1, 12, 0, 30, tzinfo=UTC)
@@ -116,6 +116,21 @@ monthly_process = running_venue(
     alpha_vantage.NOW,
     alpha_vantage={"markets": alpha_vantage.MARKETS, "account": {"keys": [alpha_vantage.KEY]}},
 )
+
+documents_process = running_venue(documents.NOW, **documents.exchanges())
+
+
+@pytest.fixture
+def documents_venue(documents_process: VenueProcess) -> VenueProcess:
+    """The venue of companies and coins without faults and without memory."""
+    return cleaned(documents_process, documents.NOW)
+
+
+@pytest.fixture
+def ask(documents_venue: VenueProcess) -> Iterator[documents.DocumentsOpener]:
+    """A function that opens a client for documents at the venue, by its name."""
+    with documents.opening_documents(documents_venue) as opener:
+        yield opener
 
 
 @pytest.fixture

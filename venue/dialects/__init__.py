@@ -9,6 +9,8 @@ from venue.dialects.alpha_vantage import AlphaVantage
 from venue.dialects.binance import Binance
 from venue.dialects.bitfinex import Bitfinex
 from venue.dialects.coinbase import Coinbase
+from venue.dialects.coingecko import CoinGecko
+from venue.dialects.fmp import Fmp
 from venue.dialects.kraken import Kraken
 from venue.dialects.yahoo import Yahoo
 
@@ -21,6 +23,8 @@ _ALL: tuple[Dialect, ...] = (
     Binance(),
     Bitfinex(),
     Coinbase(),
+    CoinGecko(),
+    Fmp(),
     Kraken(),
     Yahoo(),
 )
