@@ -20,8 +20,9 @@ from pipeline.fundamentals.values import Value
 
 _UNITS: Final = (2, 3, 6, 9)
 """Powers of ten between units that vendors mix up: percent, thousands, millions, billions."""
-_NEAR_UNIT: Final = 0.02
-"""How near to such a power, in powers of ten, a change has to be: within five per cent."""
+_NEAR_UNIT: Final = 0.1
+"""How near to such a power, in powers of ten, a change has to be: the company changes as well, by
+up to a quarter."""
 _CONFIRMED: Final = 0.05
 """How near another provider's value has to be to confirm one, relative to it."""
 
@@ -111,26 +112,34 @@ def confirmed(statement: Statement, others: Sequence[Statement]) -> Statement:
 
 
 def _watched(registry: Registry, one: Said, before: Statement, others: Sequence[Statement]) -> Said:
-    field = registry.fields.get(one.value.field)
-    earlier = None if field is None else _earlier(one.value, before)
-    if field is None or earlier is None or one.accepted:
+    field, last = registry.fields.get(one.value.field), _last(one.value, before)
+    if field is None or last is None or one.accepted:
         return one
+    earlier = last.instead or Earlier(
+        last.value, before.snapshot, before.fetched_at, before.confirmed_at
+    )
     what = _change(field, one.value.value, earlier.value.value)
+    if what is None and last.held is not None and _nearer(one.value, last.value, earlier.value):
+        what = last.held
     if what is None or _seconded(one.value, others):
         return one
     return Said(one.value, what, earlier)
 
 
-def _earlier(value: Value, before: Statement) -> Earlier | None:
-    """Return what counted of the same field before: of the same period if there was any."""
+def _last(value: Value, before: Statement) -> Said | None:
+    """Return what was said of the same field before: of the same period if there was any."""
     mine = [one for one in before.said if one.value.field == value.field]
     same = [one for one in mine if _same_period(one.value, value)]
-    found = max(same or mine, key=_period_end, default=None)
-    if found is None:
-        return None
-    if found.held is not None:
-        return found.instead
-    return Earlier(found.value, before.snapshot, before.fetched_at, before.confirmed_at)
+    return max(same or mine, key=_period_end, default=None)
+
+
+def _nearer(value: Value, one: Value, other: Value) -> bool:
+    """Return whether a number is of the scale of one rather than of the other."""
+    numbers = [abs(v.value) for v in (value, one, other) if isinstance(v.value, float)]
+    if len(numbers) < 3 or not all(numbers):  # noqa: PLR2004  all three
+        return False
+    mine, first, second = map(math.log, numbers)
+    return abs(mine - first) < abs(mine - second)
 
 
 def _same_period(one: Value, other: Value) -> bool:
