@@ -5,7 +5,7 @@ What belongs here: the file's models, reading it, and telling all that is wrong 
 
 from pipeline.universe.loading import json_schema, load_universe
 from pipeline.universe.model import FundamentalsSpec, ListingSpec, Universe
-from pipeline.universe.parts import AssetClass, LimitConfig
+from pipeline.universe.parts import AssetClass, LimitConfig, SnapshotsConfig
 from pipeline.universe.tree import UniverseError
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "FundamentalsSpec",
     "LimitConfig",
     "ListingSpec",
+    "SnapshotsConfig",
     "Universe",
     "UniverseError",
     "json_schema",

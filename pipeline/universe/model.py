@@ -25,6 +25,7 @@ from pipeline.universe.parts import (
     Provider,
     ProviderConfig,
     SessionName,
+    SnapshotsConfig,
     Start,
     StrategyName,
     none_is_empty,
@@ -112,6 +113,8 @@ class Universe(FileModel):
     freshest, quality or consensus. If not said, as the field registry has it for each field."""
     selection: Annotated[tuple[SelectionRule, ...], BeforeValidator(_none_is_nothing)] = ()
     """Whom to ask first, and who stands by; the first rule that fits an instrument decides."""
+    snapshots: Annotated[SnapshotsConfig, BeforeValidator(none_is_empty)] = SnapshotsConfig()
+    """Which documents of fundamentals stay whole when old ones are pruned."""
     instruments: Annotated[
         Mapping[Key, InstrumentConfig], BeforeValidator(none_is_empty), ByName
     ] = Field(examples=["{}"])

@@ -151,6 +151,17 @@ class ListingConfig(SymbolConfig):
     said, the rules under selection decide, and without one it is a primary."""
 
 
+class SnapshotsConfig(values.FileModel):
+    """Which documents of fundamentals are kept whole; what was read in them always stays."""
+
+    backups: int = Field(1, ge=1, examples=[1])
+    """How many documents before the newest good one stay whole."""
+    month_ends: bool = Field(default=True, examples=[True])
+    """Whether the last good one of each month of UTC does."""
+    restorable: Delay = Field(timedelta(days=30), examples=["30d"])
+    """For how long one that was pruned can be restored."""
+
+
 class FundamentalsConfig(SymbolConfig):
     """What one provider is asked for about an instrument; its symbol alone will do."""
 

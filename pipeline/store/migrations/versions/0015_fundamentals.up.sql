@@ -114,6 +114,21 @@ COMMENT ON COLUMN ledger.pruned_payload.snapshot_id IS 'Whose payload it is.';
 COMMENT ON COLUMN ledger.pruned_payload.payload IS 'The payload.';
 COMMENT ON COLUMN ledger.pruned_payload.pruned_at IS 'When it was taken out, UTC.';
 
+CREATE TABLE ledger.pruning (
+    snapshot_id bigint NOT NULL REFERENCES ledger.snapshot ON DELETE CASCADE,
+    pruned_at   timestamptz NOT NULL,
+    rule        text NOT NULL,
+    restored_at timestamptz,
+    gone_at     timestamptz CHECK (restored_at IS NULL OR gone_at IS NULL),
+    PRIMARY KEY (snapshot_id, pruned_at)
+);
+COMMENT ON TABLE ledger.pruning IS 'Which payloads were pruned, when and by which rule, and what became of them.';
+COMMENT ON COLUMN ledger.pruning.snapshot_id IS 'Whose payload it is.';
+COMMENT ON COLUMN ledger.pruning.pruned_at IS 'When it was taken out, UTC.';
+COMMENT ON COLUMN ledger.pruning.rule IS 'Why, in words.';
+COMMENT ON COLUMN ledger.pruning.restored_at IS 'When it was put back, UTC; null if it was not.';
+COMMENT ON COLUMN ledger.pruning.gone_at IS 'When it went for good, UTC; null if it did not.';
+
 CREATE TABLE ledger.field (
     name      text PRIMARY KEY,
     place     integer NOT NULL,
