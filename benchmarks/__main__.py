@@ -7,6 +7,7 @@ import sys
 from benchmarks import (
     building,
     covered,
+    fundamentals,
     gaps,
     healing,
     limiting,
@@ -29,6 +30,7 @@ BENCHMARKS = {
     "status": status,
     "reading": reading,
     "building": building,
+    "fundamentals": fundamentals,
 }
 
 

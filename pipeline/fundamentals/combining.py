@@ -7,7 +7,7 @@ What belongs here: the combination at one moment. What of the providers' words i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 
 from pipeline.fundamentals.candidates import Candidate, Judged, Rates, judged
@@ -122,8 +122,10 @@ def _told(one: Judged, choice: Choice, *, agrees: bool | None) -> Judged:
     if agrees is None:
         return one
     if one is choice.first or any(one is other for other in choice.together):
-        return replace(one, verdict="won")
-    return replace(one, verdict="agrees" if agrees else "disagrees")
+        verdict = "won"
+    else:
+        verdict = "agrees" if agrees else "disagrees"
+    return Judged(one.candidate, one.compared, verdict, one.why)
 
 
 def _alike(field: Field, one: object, other: object) -> bool:

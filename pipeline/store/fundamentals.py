@@ -159,8 +159,8 @@ def _json(value: object) -> object:
 
 def _words(entry: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return what a candidate says, whoever tells where."""
-    names = ("provider", "value", "currency", "period_end", "filed_at")
-    return tuple(entry.get(name) for name in names)
+    said = entry.get
+    return said("provider"), said("value"), said("currency"), said("period_end"), said("filed_at")
 
 
 def _first(entry: Mapping[str, Any] | None) -> dict[str, Any]:
