@@ -15,6 +15,7 @@ from pipeline.fundamentals.shapes.common import day, day_of_epoch, shown
 _MISSING: Final = frozenset({"", "-", "None"})
 _NUMBER: Final = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$", re.ASCII)
 _CURRENCY: Final = re.compile(r"^[A-Z]{3}$", re.ASCII)
+_NOTHING: Final = frozenset({"nan", "null", "none", "undefined", "n/a"})
 _LONGEST: Final = 200
 _DIGITS: Final = 350
 """More than a float can have, and few enough for exact arithmetic."""
@@ -93,6 +94,8 @@ def words(raw: object) -> str:
     text = " ".join(raw.split())
     if len(text) > _LONGEST:
         raise Unusable(f"is {len(text)} characters long, more than {_LONGEST}")
+    if text.casefold() in _NOTHING:
+        raise Unusable("is what programs write for nothing")
     if not text.isprintable():
         raise Unusable("holds characters that cannot be shown")
     return text

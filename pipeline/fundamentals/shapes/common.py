@@ -89,7 +89,7 @@ def check_symbol(asked: str, said: object) -> None:
     """
     if not isinstance(said, str) or not said.strip():
         raise UnusableDocument(f"does not say whether it is about {asked}")
-    if stock_key(said.upper()) != stock_key(asked.upper()):
+    if not said.isascii() or stock_key(said.upper()) != stock_key(asked.upper()):
         raise UnusableDocument(f"is about {shown(said)}, not about {asked}")
 
 

@@ -171,3 +171,20 @@ def coin(**market: Any) -> dict[str, Any]:
         }
         | market,
     }
+
+
+DOCUMENTS: dict[tuple[str, str], Any] = {
+    ("fmp", "income-statement"): [fmp_income()],
+    ("fmp", "profile"): [fmp_profile()],
+    ("yahoo", "quoteSummary"): summary(),
+    ("yahoo", "fundamentals-timeseries"): series({"annualTotalRevenue": [stated("2025-12-31", 9)]}),
+    ("alpha_vantage", "OVERVIEW"): overview(),
+    ("alpha_vantage", "INCOME_STATEMENT"): reports(),
+    ("ibkr", "ReportSnapshot"): snapshot(),
+    ("coingecko", "coin"): coin(),
+}
+
+
+def asked(client: str) -> str:
+    """Return whom the documents of a client are about."""
+    return "acmecoin" if client == "coingecko" else "ACME"
