@@ -90,10 +90,39 @@ class ExchangeConfig:
 
 
 @dataclass(frozen=True)
+class ContractConfig:
+    """A stock that the gateway knows, by its `number` there, which is unique.
+
+    `report` is a file; without one a report is made up, and none where it is not `reported`.
+    """
+
+    number: int
+    symbol: str = ""
+    listed_on: str = "NASDAQ"
+    currency: str = "USD"
+    name: str = ""
+    report: Path | None = None
+    reported: bool = True
+
+
+@dataclass(frozen=True)
+class GatewayConfig:
+    """The gateway of Interactive Brokers. Port 0 lets the system choose.
+
+    `requests` reports in ten minutes are answered, and no more; 0 means all.
+    """
+
+    contracts: Mapping[str, ContractConfig] = field(default_factory=dict)
+    port: int = 0
+    requests: int = 60
+
+
+@dataclass(frozen=True)
 class VenueConfig:
     """The whole venue. `now` (UTC milliseconds) sets the clock; None is the system's time."""
 
-    exchanges: Mapping[str, ExchangeConfig]
+    exchanges: Mapping[str, ExchangeConfig] = field(default_factory=dict)
+    gateway: GatewayConfig | None = None
     seed: int = 1
     now: int | None = None
     speed: float = 1.0
@@ -109,8 +138,11 @@ def parse(document: Mapping[str, Any], root: Path) -> VenueConfig:
     """Check a decoded document; ValueError names the key that is wrong."""
     values = dict(_known(VenueConfig, document, "venue"))
     values["exchanges"] = {
-        name: _exchange(name, section or {}, root) for name, section in values["exchanges"].items()
+        name: _exchange(name, section or {}, root)
+        for name, section in values.get("exchanges", {}).items()
     }
+    if values.get("gateway") is not None:
+        values["gateway"] = _gateway(values["gateway"], root)
     if values.get("now") is not None:
         values["now"] = millis(values["now"])
     return VenueConfig(**values)
@@ -162,6 +194,25 @@ def _exchange(name: str, section: Mapping[str, Any], root: Path) -> ExchangeConf
     account = dict(_known(Account, values.get("account") or {}, f"exchanges.{name}.account"))
     values["account"] = Account(**{**account, "keys": tuple(account.get("keys", ()))})
     return ExchangeConfig(**values)
+
+
+def _gateway(section: Mapping[str, Any], root: Path) -> GatewayConfig:
+    values = dict(_known(GatewayConfig, section, "gateway"))
+    values["contracts"] = {
+        key: _contract(f"gateway.contracts.{key}", key, contract or {}, root)
+        for key, contract in values.get("contracts", {}).items()
+    }
+    return GatewayConfig(**values)
+
+
+def _contract(where: str, key: str, section: Mapping[str, Any], root: Path) -> ContractConfig:
+    values = dict(_known(ContractConfig, section, where))
+    if "number" not in values:
+        raise ValueError(f"{where}: names no number")
+    values.setdefault("symbol", key.partition("@")[0])
+    if values.get("report") is not None:
+        values["report"] = root / values["report"]
+    return ContractConfig(**values)
 
 
 def _market(where: str, section: Mapping[str, Any], root: Path) -> MarketConfig:

@@ -30,6 +30,7 @@ def routes(venue: Venue) -> list[web.RouteDef]:
         web.get("/_venue/clock", _json(control.clock)),
         web.post("/_venue/clock", _json(control.set_clock)),
         web.get("/_venue/truth", _json(control.truth)),
+        web.get("/_venue/gateway", _json(control.gateway)),
     ]
 
 
@@ -70,6 +71,12 @@ class _Control:
     def truth(self, query: Json) -> object:
         start, end = (millis(_time(query[name])) for name in ("start", "end"))
         return self._venue.truth(query["exchange"], query["symbol"], start, end)
+
+    def gateway(self, _: Json) -> object:
+        gateway = self._venue.gateway
+        if gateway is None:
+            raise ValueError("no gateway is configured")
+        return {"address": gateway.address, "clients": sorted(gateway.clients)}
 
 
 def _time(text: str) -> int | str:

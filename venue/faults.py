@@ -2,8 +2,9 @@
 
 A fault of the wire (`WIRE_KINDS`) replaces or damages the HTTP answer, whatever was asked. A fault
 of the rows (`BAR_KINDS`, `ROW_KINDS`) changes what an answer to a request for candles holds; how is
-in `mischief`. One of a document (`DOCUMENT_KINDS`) changes what that says; how is in `shelf`. A
-fault applies to the requests that match its exchange, symbol and window.
+in `mischief`. One of a document (`DOCUMENT_KINDS`) changes what that says; how is in `shelf`. One
+of the gateway (`GATEWAY_KINDS`) is done to what that answers. A fault applies to the requests that
+match its exchange, symbol, window and step.
 """
 
 from __future__ import annotations
@@ -35,7 +36,24 @@ WIRE_KINDS = frozenset(
     }
 )
 _OF_CANDLES = {**BAR_KINDS, **ROW_KINDS}
-KINDS = WIRE_KINDS | _OF_CANDLES.keys() | DOCUMENT_KINDS.keys()
+_OF_HTTP = WIRE_KINDS.union(_OF_CANDLES, DOCUMENT_KINDS)
+GATEWAY_KINDS = frozenset(
+    {
+        "gateway_error",  # the error `code` with the words `text`
+        "silence",  # no answer to this; the gateway goes on telling the time
+        "frozen",  # no answer to this, nor to anything else on this connection
+        "garbled",  # bytes that are no message
+        "hang_up",  # the connection is closed after the answer
+        "too_old",  # a version that clients do not talk to
+        "disconnect",  # and these as above: here half of a message is cut, and a report is replaced
+        "truncated",
+        "not_json",
+        "empty_body",
+        "another_subject",
+    }
+)
+STEPS = frozenset({"login", "details", "report"})
+KINDS = _OF_HTTP | GATEWAY_KINDS
 _JSON_NAMES = {"from": "from_ms", "to": "to_ms"}
 
 
@@ -44,7 +62,8 @@ class Fault:
     """One switched-on fault; the fields are those of the control API's JSON.
 
     `exchange` and `symbol` (`BTC-USD`) limit it, as do `from`/`to` (UTC milliseconds, half-open) to
-    candle windows that overlap. It hits every `every`-th matching request, `times` times at most.
+    candle windows that overlap, and `step` to a login, details or a report of the gateway. It hits
+    every `every`-th matching request, `times` times at most.
     """
 
     kind: str
@@ -58,6 +77,9 @@ class Fault:
     seconds: float = 30.0
     shift_minutes: int = 60
     variant: str | None = None
+    step: str | None = None
+    code: int = 0
+    text: str = ""
     id: int = 0
     seen: int = 0
     hits: int = 0
@@ -75,18 +97,24 @@ class Fault:
         variants = {**_OF_CANDLES, **DOCUMENT_KINDS}.get(fault.kind, ())
         if fault.variant is not None and fault.variant not in variants:
             raise ValueError(f"{fault.kind} knows the variants {sorted(variants)}")
+        if fault.step not in {None, *STEPS}:
+            raise ValueError(f"unknown step: choose one of {sorted(STEPS)}")
         return fault
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a fault can be aimed at: candles have symbols and a window, documents a symbol."""
+    """What a fault can be aimed at: candles have symbols and a window, documents a symbol.
+
+    What the gateway is asked is a `step`.
+    """
 
     exchange: str
     symbols: tuple[str, ...] = ()
     start_ms: int | None = None
     stop_ms: int | None = None
     document: bool = False
+    step: str | None = None
 
 
 class Faults:
@@ -130,6 +158,10 @@ def _matches(fault: Fault, target: Target) -> bool:
 
 def _concerns(fault: Fault, target: Target) -> bool:
     """Return whether a request is of the sort that such a fault changes."""
+    if target.step is not None:
+        return fault.kind in GATEWAY_KINDS and fault.step in {None, target.step}
+    if fault.kind not in _OF_HTTP or fault.step is not None:
+        return False
     if fault.kind in DOCUMENT_KINDS:
         return target.document
     return fault.kind not in _OF_CANDLES or target.start_ms is not None

@@ -124,6 +124,11 @@ class VenueProcess:
         result: dict[str, list[Any]] = self.control("GET", f"truth?{query}")
         return result
 
+    def gateway(self) -> dict[str, Any]:
+        """Return the gateway's `address`, `tcp://host:port`, and its `clients`, by number."""
+        result: dict[str, Any] = self.control("GET", "gateway")
+        return result
+
     def control(self, method: str, path: str, document: object = None) -> Json:
         """Call `/_venue/<path>` and decode its JSON; VenueError with the reason if refused."""
         connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=30)

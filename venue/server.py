@@ -28,7 +28,10 @@ def application(venue: Venue) -> web.Application:
 
 async def start(venue: Venue, host: str, port: int) -> tuple[web.AppRunner, int]:
     """Listen, and return the runner (to clean up) and the port (chosen by the system for 0)."""
-    runner = web.AppRunner(application(venue), access_log=None, shutdown_timeout=0.2)
+    app = application(venue)
+    if gateway := venue.gateway:
+        app.cleanup_ctx.append(lambda _: gateway.listening(host))
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
     await runner.setup()
     await web.TCPSite(runner, host, port).start()
     return runner, int(runner.addresses[0][1])

@@ -16,6 +16,7 @@ from venue.dialects.base import Answer, RefusedError
 from venue.dialects.documents import Documents
 from venue.exchange import Exchange
 from venue.faults import WIRE_KINDS, Fault, Faults, Target
+from venue.gateway import Gateway
 from venue.journal import Entry, Journal
 from venue.mischief import BAR_KINDS, ROW_KINDS, Scene, spoil_rows
 from venue.shelf import DOCUMENT_KINDS
@@ -44,7 +45,7 @@ class Reply:
 
 
 class Venue:
-    """All exchanges with one clock, one list of faults and one journal."""
+    """All exchanges and the gateway, with one clock, one list of faults and one journal."""
 
     def __init__(self, config: VenueConfig) -> None:
         self.clock = Clock(config.now, config.speed)
@@ -53,6 +54,9 @@ class Venue:
         self.exchanges = {
             name: Exchange(name, section, config.seed) for name, section in config.exchanges.items()
         }
+        self.gateway: Gateway | None = None
+        if config.gateway is not None:
+            self.gateway = Gateway(config.gateway, self.clock, self.faults, self.journal)
 
     def reply(
         self,

@@ -242,5 +242,6 @@ def test_the_list_of_kinds_is_complete() -> None:
         *("duplicates", "clock_shift", "bad_values", "restate", "short_page", "unsorted"),
         *("not_paid", "page_token", "empty_body", "error_body"),
         *("another_subject", "bad_numbers", "other_unit"),
+        *("gateway_error", "silence", "frozen", "garbled", "hang_up", "too_old"),
     }
     assert asked == KINDS
