@@ -68,6 +68,7 @@ class Capabilities:
         concurrency: How many requests are worth having under way at once.
         refusal_pause: How long everybody waits after a refusal (429) that does not say how long.
         client: The kind of client that talks to it.
+        tcp: Whether it is reached over TCP without HTTP: its address is `tcp://host:port`.
         asset_classes: What it serves; empty for whatever its own market list says.
         keys: The environment variables that hold its keys; all of them are needed.
         optional_keys: Those of keys that it answers without, but less willingly.
@@ -99,6 +100,7 @@ class Capabilities:
     concurrency: int = 4
     refusal_pause: timedelta = timedelta(seconds=60)
     client: str = "ccxt"
+    tcp: bool = False
     asset_classes: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
     optional_keys: tuple[str, ...] = ()

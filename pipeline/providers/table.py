@@ -134,6 +134,19 @@ CAPABILITIES: Final[Mapping[str, Capabilities]] = {
         optional_keys=("COINGECKO_DEMO_API_KEY",),
         documents=tuple(DOCUMENTS["coingecko"]),
     ),
+    "ibkr": Capabilities(
+        # Who asks more is left without an answer.
+        limit=RateLimit(60, 600.0),
+        list_requests=0,
+        concurrency=1,
+        refusal_pause=timedelta(minutes=10),
+        client="ibkr",
+        tcp=True,
+        native=False,
+        has_list=False,
+        asset_classes=("equity",),
+        documents=tuple(DOCUMENTS["ibkr"]),
+    ),
     # Reading costs no request; a window is what one file answers of a month, and never more.
     "files": Capabilities(
         limit=RateLimit(1000, 1.0),

@@ -161,6 +161,10 @@ def _misplaced(name: str, config: Mapping[str, Any]) -> Iterator[tuple[KeyPath, 
     for option in () if row is None or row.bars else _OF_BARS:
         if config.get(option) is not None:
             yield ("providers", name, option), "is about bars, which it does not serve; remove it"
+    address = _text(config.get("base_url"))
+    if address is not None and address.startswith("tcp:") is not (row is not None and row.tcp):
+        fix = "tcp://host:port" if row is not None and row.tcp else "http://host:port/path"
+        yield ("providers", name, "base_url"), f"is not how {served_by} is reached; write {fix}"
     feeds = row.feeds if row else ()
     if feed is not None and feed not in feeds:
         fix = f"use {either(feeds)}" if feeds else "it has but one; remove it"

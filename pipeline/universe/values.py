@@ -18,7 +18,7 @@ INSTANT = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?(Z|[+-]\d{2}:\d{2})?)?$"
 KEY = r"^[A-Za-z0-9^][A-Za-z0-9._:^=-]*$"
 PROVIDER = r"^[a-z][a-z0-9_]*$"
 DELAY = r"^[1-9]\d*[mhdw]$"
-BASE_URL = r"^https?://[^@?#]+$"
+BASE_URL = r"^(https?|tcp)://[^@?#]+$"
 
 _INSTANT_HELP = "write 2020-01-31 or 2020-01-31T09:30Z (without a zone, UTC is meant)"
 _DELAY_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -126,9 +126,13 @@ def base_url(url: str) -> str:
         )
     try:
         parts = urlsplit(url)
-        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        of_gateway = parts.scheme == "tcp" and parts.port and not parts.path.strip("/")
+        of_web = parts.scheme in {"http", "https"} and parts.port != 0
+        usable = parts.hostname and (of_web or of_gateway)
     except ValueError:  # the port is not a number
         usable = False
     if not usable:
+        if url.startswith("tcp:"):
+            raise ValueError("is not the address of a gateway; write tcp://host:port")
         raise ValueError("is not a web address; write http://host:port/path or https://...")
     return url.rstrip("/")

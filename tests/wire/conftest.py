@@ -21,6 +21,7 @@ from pipeline.providers.options import ProviderOptions
 from pipeline.providers.protocol import BarProvider
 from pipeline.providers.yahoo_client import YahooProvider
 from tests.wire import alpha_vantage, documents, stocks, yahoo
+from tests.wire import ibkr as brokers
 from venue import VenueProcess
 
 NOW = datetime(2024, 6, 1, 12, 0, 30, tzinfo=UTC)
@@ -197,6 +198,29 @@ def monthly(monthly_venue: VenueProcess) -> Iterator[alpha_vantage.AlphaVantageO
         asset_classes=STOCKS,
         keys=alpha_vantage.keys(),
     ) as opener:
+        yield opener
+
+
+@pytest.fixture(scope="session")
+def gateway_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VenueProcess]:
+    """A gateway of Interactive Brokers for all tests of a process, without a limit."""
+    contracts = brokers.contracts_with_files(tmp_path_factory.mktemp("reports"))
+    with brokers.running_gateway(contracts=contracts, requests=0) as process:
+        yield process
+
+
+@pytest.fixture
+def gateway(gateway_process: VenueProcess) -> VenueProcess:
+    """The gateway without faults and without memory."""
+    gateway_process.clear_faults()
+    gateway_process.clear_requests()
+    return gateway_process
+
+
+@pytest.fixture
+def ibkr(gateway: VenueProcess) -> Iterator[brokers.IbkrOpener]:
+    """A function that opens a client of Interactive Brokers at the gateway."""
+    with brokers.opening_at(gateway) as opener:
         yield opener
 
 

@@ -23,15 +23,14 @@ _NAMED: Final = (
 
 
 def records(document: str, payload: str, symbol: str) -> Sequence[Record]:
-    """Take a report apart. A symbol that is a number is IBKR's own, which reports do not name.
+    """Take a report apart. A symbol is a ticker, maybe with where it is listed (`SAP@IBIS`).
 
     Raises:
         UnusableDocument: It is not one, or not about the symbol.
     """
     root = _root(payload, document)
-    if not symbol.isdigit():
-        ticker = (root.findtext("Issues/Issue/IssueID[@Type='Ticker']") or "").strip()
-        check_symbol(symbol, _CLASS.sub(r"\1.\2", ticker))
+    ticker = (root.findtext("Issues/Issue/IssueID[@Type='Ticker']") or "").strip()
+    check_symbol(symbol.partition("@")[0], _CLASS.sub(r"\1.\2", ticker))
     ratios = root.find("Ratios")
     about = ratios.attrib if ratios is not None else {}
     common = Record(

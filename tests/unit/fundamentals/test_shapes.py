@@ -144,8 +144,12 @@ def test_reports_of_ibkr_are_about_their_first_issue() -> None:
         read("ibkr", "ReportSnapshot", snapshot(), "ACMEP")
 
 
-def test_a_number_as_symbol_is_ibkrs_own_and_not_in_its_reports() -> None:
-    assert read("ibkr", "ReportSnapshot", snapshot(), "4391").values
+def test_where_a_stock_is_listed_at_ibkr_is_no_part_of_its_ticker() -> None:
+    for symbol in ("ACME@NASDAQ", "ACME@4391"):
+        assert read("ibkr", "ReportSnapshot", snapshot(), symbol).values
+    for symbol in ("ACMEP@NASDAQ", "4391"):
+        with pytest.raises(UnusableDocument, match="is about 'ACME', not about"):
+            read("ibkr", "ReportSnapshot", snapshot(), symbol)
 
 
 def test_a_coin_is_known_by_its_id_and_not_by_its_ticker() -> None:

@@ -77,7 +77,7 @@ FUNDAMENTALS = """
     .fpm: is no provider here (did you mean fmp?); add it under providers, or correct it
 
 {bitfinex: AAPL}
-    .bitfinex: serves no fundamentals; use yahoo, alpha_vantage, fmp or coingecko
+    .bitfinex: serves no fundamentals; use yahoo, alpha_vantage, fmp, coingecko or ibkr
 
 {coingecko: apple}
     .coingecko: serves no fundamentals of equity, only of crypto_spot; remove it
@@ -129,3 +129,22 @@ def test_an_option_about_bars_of_a_provider_without_any_is_told(option: str, fil
     assert complaints(file, about("{fmp: AAPL}", options=f"{{{option}}}")) == [
         f"universe.yaml:2: providers.fmp.{name}: is about bars, which it does not serve; remove it"
     ]
+
+
+def test_the_address_of_a_gateway_is_one(file: Path) -> None:
+    gateway = """\
+start: 2020-01-01
+providers:
+  ibkr: {base_url: "tcp://gateway:4001/"}
+instruments:
+  AMD: {class: equity, fundamentals: {ibkr: AMD@NASDAQ}}
+"""
+    universe = load(file, gateway)
+    assert options_of(universe, "ibkr").base_url == "tcp://gateway:4001"
+    for address in ("tcp://gateway", "tcp://:4001", "tcp://gateway:4001/path", "tcp://gateway:x"):
+        (told,) = complaints(file, gateway.replace("tcp://gateway:4001/", address))
+        assert told.endswith("base_url: is not the address of a gateway; write tcp://host:port")
+    (told,) = complaints(file, gateway.replace("tcp:", "http:"))
+    assert told.endswith("base_url: is not how ibkr is reached; write tcp://host:port")
+    (told,) = complaints(file, about("{fmp: A}", options='{base_url: "tcp://gateway:4001"}'))
+    assert told.endswith("base_url: is not how fmp is reached; write http://host:port/path")

@@ -12,7 +12,7 @@ hello
 
 {client: ccx}
     .client: is the text 'ccx' (did you mean ccxt?); use ccxt, alpaca, alpha_vantage, coingecko,
-    files, fmp or yahoo
+    files, fmp, ibkr or yahoo
 
 {limit: 3}
     .limit: is not an option here (did you mean limits?); use client, exchange, feed, base_url,
