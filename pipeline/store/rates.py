@@ -15,12 +15,13 @@ _CLOSED: Final = timedelta(days=7)
 
 _CLOSE = """
 SELECT close FROM market.consolidated_1d
-WHERE instrument = %s AND ts >= %s AND ts < %s AND close > 0 ORDER BY ts DESC LIMIT 1
+WHERE instrument = %s AND ts >= %s AND ts < %s AND session_date <= %s AND close > 0 AND complete
+ORDER BY ts DESC LIMIT 1
 """
 
 
 def stored_rates(connection: psycopg.Connection) -> Rates:
-    """Return a function that looks rates up: the close of the day, or the last one before it.
+    """Return a function that looks rates up: the close of the day, or the last before it.
 
     A rate is found where the universe has the pair as an instrument of class fx, either way round
     (`EUR-USD`), and bars of a day.
@@ -45,5 +46,5 @@ def stored_rates(connection: psycopg.Connection) -> Rates:
 
 
 def _close(connection: psycopg.Connection, pair: str, on: date) -> float | None:
-    row = connection.execute(_CLOSE, [pair, on - _CLOSED, on + timedelta(days=1)]).fetchone()
+    row = connection.execute(_CLOSE, [pair, on - _CLOSED, on + timedelta(days=1), on]).fetchone()
     return None if row is None else row[0]
