@@ -40,7 +40,7 @@ _LESS_OFTEN: Final = "if that goes on, lower limits in the universe"
 _LOOK: Final = "look whether the gateway is logged in"
 
 _BY_CODE: Final[Mapping[int, tuple[type[ProviderError], str]]] = {
-    **dict.fromkeys((*OF_CONNECTION, 165, 320, 322, 366, 10182), (ProviderUnavailable, _LOOK)),
+    **dict.fromkeys((*OF_CONNECTION, 320, 322, 366, 10182), (ProviderUnavailable, _LOOK)),
     **dict.fromkeys((100, 420), (RateLimited, _LESS_OFTEN)),
     **dict.fromkeys((354, 10089, 10090, 10186, 10189, 10358), (RequestRefused, _SUBSCRIBE)),
     UNKNOWN_CONTRACT: (UnknownSymbol, "correct the symbol in the universe"),

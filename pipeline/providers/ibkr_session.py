@@ -33,8 +33,8 @@ OF_CONNECTION: Final = frozenset({100, 326, 502, 503, 504, 507, 1100, 1300, 2110
 """Errors after which nothing more can be expected over a connection, whatever was asked."""
 
 _TOO_OLD: Final = 503
-_TAKEN_FOR_WARNINGS: Final = frozenset({165, 321})
-"""Errors about a question after which ib_async goes on waiting for its answer."""
+_TAKEN_FOR_WARNING: Final = 321
+"""An error about a question, after which ib_async goes on waiting for its answer."""
 _PULSE_SECONDS: Final = 5.0
 _FIRST_NUMBER, _NUMBERS = 1_000, 2**31 - 1_000
 
@@ -197,12 +197,13 @@ class _Connection:
         try:
             await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            # What came of it later would be taken for the answer to something else.
-            self._left = self._left or not reply.done()
+            cut = not reply.done()
+            if cut:
+                # What came of it later would be taken for the answer to something else.
+                self._left = True
+                reply.cancel()
         trouble = self._trouble.result() if self._trouble.done() else None
-        cut = not reply.done()
         if cut:
-            reply.cancel()
             await asyncio.wait({reply})
         if trouble and (cut or (reply.exception() and isinstance(trouble, RequestError))):
             raise trouble
@@ -212,7 +213,7 @@ class _Connection:
 
     def _on_error(self, request: int, code: int, text: str, contract: Contract) -> None:
         del contract
-        if code in OF_CONNECTION | _TAKEN_FOR_WARNINGS:
+        if code in OF_CONNECTION or code == _TAKEN_FOR_WARNING:
             self._fail(RequestError(request, code, text))
 
     def _on_failure(self, text: str) -> None:

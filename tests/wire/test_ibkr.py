@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -180,6 +180,26 @@ def test_a_connection_that_ends_between_two_questions_is_made_anew(
     time.sleep(0.05)  # until our side has heard of it
     assert client.fetch_document("MADE", REPORT) == made("MADE")
     assert steps(gateway) == ["login", "details", "report", "login", "report"]
+
+
+def test_a_question_that_is_given_up_leaves_nothing_for_the_next(
+    ibkr: IbkrOpener, gateway: VenueProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = ibkr()
+    client.fetch_document("MADE", REPORT)
+    gateway.post_fault("silence", step="report", times=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(Future, "result", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            client.fetch_document("MADE", REPORT)
+    assert client.fetch_document("BRK B", REPORT) == made("BRK B")
+    assert steps(gateway).count("login") == 2
+
+
+def interrupted(future: Future[object], timeout: float | None = None) -> object:
+    """Do as a future does of which somebody has enough."""
+    time.sleep(0.2)
+    raise KeyboardInterrupt
 
 
 class Counted(Unlimited):
