@@ -31,6 +31,10 @@ SHAPES: Final[Mapping[str, Callable[[str, str, str], Sequence[Record]]]] = Mappi
 )
 """How each client's documents are taken apart."""
 
+_BEGINS: Final = timedelta(hours=14)
+_IS_OVER: Final = timedelta(hours=36)
+"""So long before its midnight of UTC a day begins somewhere; so long after it, it is over."""
+
 _WRITE_TEXT: Final = frozenset({"alpha_vantage", "ibkr"})
 """The clients whose numbers are text."""
 
@@ -121,16 +125,15 @@ class _Place:
         if filed is None:
             return None
         if isinstance(filed, datetime):
-            latest = filed
+            earliest = latest = filed
         elif isinstance(filed, date):
-            latest = datetime.combine(filed, time(), UTC)
+            midnight = datetime.combine(filed, time(), UTC)
+            earliest, latest = midnight - _BEGINS, min(midnight + _IS_OVER, self.fetched_at)
         else:
             raise Unusable(f"it was published at {shown(filed)}, which is no time")
-        if latest > self.fetched_at:
-            raise Unusable(f"it was published at {latest:%Y-%m-%d %H:%M} UTC, after it was fetched")
-        if isinstance(filed, datetime):
-            return filed
-        return min(latest + timedelta(days=1), self.fetched_at)
+        if earliest > self.fetched_at:
+            raise Unusable(f"it was published at {filed}, after it was fetched")
+        return latest
 
     def _value(self, raw: object) -> tuple[float | str | date | None, str | None]:
         if self.field.kind == "text":

@@ -168,6 +168,10 @@ def _problems(field: Field, client: str, source: Source) -> Iterator[str]:
         yield f"no {field.kind} is in {source.unit}{nearest(source.unit, UNITS[field.kind])}"
     if source.currency and field.kind not in MONEY:
         yield f"a {field.kind} has no currency"
+    if field.kind in {"text", "date"}:
+        for option in ("in_minor_unit", "same_currency", "opposite_sign", "as_text"):
+            if getattr(source, option):
+                yield f"{option} is for numbers, and this is a {field.kind}"
     if source.since and source.until and source.since >= source.until:
         yield "since is not before until"
 

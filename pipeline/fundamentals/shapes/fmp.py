@@ -49,8 +49,10 @@ def records(document: str, payload: str, symbol: str) -> Sequence[Record]:
 
 def _statement(place: str, row: Mapping[str, object]) -> Record:
     period = _PERIODS.get(word) if isinstance(word := row.get("period"), str) else None
-    # `fillingDate` is how older documents spell it.
+    # `fillingDate` is how older documents spell it; midnight is written where no time is known.
     filed = row.get("acceptedDate") or row.get("filingDate") or row.get("fillingDate")
+    if isinstance(filed, str):
+        filed = filed.removesuffix(" 00:00:00")
     return Record(
         place,
         row,

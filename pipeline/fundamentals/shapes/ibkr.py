@@ -29,7 +29,7 @@ def records(document: str, payload: str, symbol: str) -> Sequence[Record]:
         UnusableDocument: It is not one, or not about the symbol.
     """
     root = _root(payload, document)
-    ticker = (root.findtext("Issues/Issue/IssueID[@Type='Ticker']") or "").strip()
+    ticker = (root.findtext("Issues/Issue[1]/IssueID[@Type='Ticker']") or "").strip()
     check_symbol(symbol.partition("@")[0], _CLASS.sub(r"\1.\2", ticker))
     ratios = root.find("Ratios")
     about = ratios.attrib if ratios is not None else {}

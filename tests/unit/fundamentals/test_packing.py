@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 
+import pytest
+
 from pipeline.fundamentals.registry import registry
 from pipeline.fundamentals.shapes import yahoo
 from tests.unit.fundamentals.making import (
@@ -42,13 +44,22 @@ def test_fmp_stamps_filings_with_the_clock_of_new_york() -> None:
     assert found["revenue"].currency == "EUR"
 
 
-def test_a_filing_without_a_time_is_taken_for_the_end_of_its_day_or_for_when_it_was_seen() -> None:
-    early = fmp_income(acceptedDate=None)
-    found = by_field(read("fmp", "income-statement", [early]))
-    assert found["revenue"].filed_at == datetime(2026, 2, 21, tzinfo=UTC)
-    seen = datetime(2026, 2, 20, 20, tzinfo=UTC)
-    found = by_field(read("fmp", "income-statement", [early], at=seen))
-    assert found["revenue"].filed_at == seen
+@pytest.mark.parametrize("accepted", [None, "", "2026-02-20", "2026-02-20 00:00:00"])
+def test_a_filing_without_a_time_was_at_the_end_of_its_day_or_when_it_was_seen(
+    accepted: str | None,
+) -> None:
+    row = fmp_income(acceptedDate=accepted)
+    found = by_field(read("fmp", "income-statement", [row]))
+    assert found["revenue"].filed_at == datetime(2026, 2, 21, 12, tzinfo=UTC)
+    for seen in (datetime(2026, 2, 20, 20, tzinfo=UTC), datetime(2026, 2, 19, 10, tzinfo=UTC)):
+        found = by_field(read("fmp", "income-statement", [row], at=seen))
+        assert found["revenue"].filed_at == seen
+
+
+def test_a_day_that_has_begun_nowhere_is_no_day_of_a_filing() -> None:
+    row = fmp_income(acceptedDate=None)
+    seen = datetime(2026, 2, 19, 9, 59, tzinfo=UTC)
+    assert not read("fmp", "income-statement", [row], at=seen).values
 
 
 def test_fmp_statements_of_quarters_and_years_are_told_apart() -> None:

@@ -202,7 +202,7 @@ def test_a_quarter_to_come_spoils_what_is_about_it_and_not_what_is_about_today()
 
 
 @pytest.mark.parametrize(
-    "filed", ["2026-03-02 12:00:00", "2027-01-01 00:00:00", "2026-03-03", 7, "?"]
+    "filed", ["2026-03-02 12:00:00", "2027-01-01 00:00:00", "2026-03-04", 7, "?"]
 )
 def test_a_statement_that_was_published_after_it_was_seen_is_refused(filed: Any) -> None:
     parsed = read("fmp", "income-statement", [fmp_income(acceptedDate=filed)])

@@ -146,6 +146,30 @@ def test_bounds_are_what_their_words_say(
             "fields.revenue.sources.fmp.0.currency",
             "should match pattern",
         ),
+        (
+            {
+                "kind": "date",
+                "sources": {
+                    "fmp": {"document": "income-statement", "name": "a", "opposite_sign": True}
+                },
+            },
+            "fields.revenue.sources.fmp.0",
+            "opposite_sign is for numbers, and this is a date",
+        ),
+        (
+            {
+                "sources": {
+                    "fmp": {
+                        "document": "income-statement",
+                        "name": "a",
+                        "since": "2026-01-02T00:00Z",
+                        "until": "2026-01-01T00:00Z",
+                    }
+                },
+            },
+            "fields.revenue.sources.fmp.0",
+            "since is not before until",
+        ),
         ({"tolerance": -1}, "fields.revenue.tolerance", "greater than or equal to 0"),
         ({"scale": 1}, "fields.revenue.scale", "greater than 1"),
     ],

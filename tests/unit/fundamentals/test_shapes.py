@@ -152,6 +152,11 @@ def test_where_a_stock_is_listed_at_ibkr_is_no_part_of_its_ticker() -> None:
             read("ibkr", "ReportSnapshot", snapshot(), symbol)
 
 
+def test_an_issue_without_a_ticker_is_not_taken_for_the_next_one() -> None:
+    with pytest.raises(UnusableDocument, match="does not say whether it is about ACMEP"):
+        read("ibkr", "ReportSnapshot", snapshot(ticker=""), "ACMEP")
+
+
 def test_a_coin_is_known_by_its_id_and_not_by_its_ticker() -> None:
     assert read("coingecko", "coin", coin(), "Acmecoin").values
     with pytest.raises(UnusableDocument, match="is about 'acmecoin', not about acme"):
