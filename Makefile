@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 PORT ?= 3000
-WORKERS ?= 2
+WORKERS ?= 3
 ARGS ?=
 
 UV_VERSION := 0.13.9
