@@ -40,7 +40,7 @@ class Shelf:
             subject = replace(subject, name=self._after(subject.name))
         about = self._known.get(subject.name)
         if about is None:
-            return self._dialect.unknown_subject(subject)
+            return self._dialect.unknown_subject(subject, query)
         answer = self._dialect.document(subject, about, query, now_ms)
         for fault in faults:
             if fault.kind in {"bad_numbers", "other_unit"}:

@@ -1,8 +1,8 @@
-"""1-minute bars of US stocks and funds from Alpha Vantage, a month a request.
+"""1-minute bars of US stocks and funds from Alpha Vantage, a month a request, and fundamentals.
 
-What belongs here: `BarProvider` for Alpha Vantage, as the sum of its parts: how it is asked
-(`vendor_client`), what a document means (`alpha_vantage_series`), and which months hold a window
-(`alpha_vantage_months`). There is no SDK of the vendor's own.
+What belongs here: `BarProvider` and `FundamentalsProvider` for Alpha Vantage, as the sum of its
+parts: how it is asked (`vendor_client`), what a document means (`alpha_vantage_series`), and which
+months hold a window (`alpha_vantage_months`). There is no SDK of the vendor's own.
 
 A free key may ask 25 times a day, so nothing is asked for that is not needed:
 
@@ -53,7 +53,7 @@ def open_client(name: str, options: ProviderOptions, limiter: Limiter) -> AlphaV
 
 
 class AlphaVantageProvider(VendorProvider):
-    """A `BarProvider` for Alpha Vantage's unadjusted minutes, safe to call from many threads.
+    """A provider of unadjusted minutes and of fundamentals, safe to call from many threads.
 
     Args:
         name: The provider's name in the universe.
@@ -142,6 +142,27 @@ class AlphaVantageProvider(VendorProvider):
             self._watch.check_over(window)
             bars = [one.take(part) for one, (_, part) in zip(kept, parts, strict=True)]
         return pa.concat_tables(bars) if bars else empty_bars()
+
+    def fetch_document(self, symbol: str, document: str) -> str | None:
+        """Ask once for a document.
+
+        Args:
+            symbol: The vendor's own symbol: `IBM`, `BRK-B`.
+            document: One of `capabilities.documents`.
+
+        Returns:
+            The body; None for a symbol that the vendor knows nothing of this about.
+
+        Raises:
+            ProviderError: There is no answer to this question.
+            ValueError: There is no such document.
+        """
+        self._check_document(document)
+
+        def read(answer: Answer, now: datetime) -> str | None:
+            return answer.body.decode() if self._document(answer, now) else None
+
+        return self._ask(_PATH, {"function": document, "symbol": symbol}, read)
 
     def _month(self, symbol: str, month: date, part: Interval) -> Kept:
         """Return an answer about a month that holds a part, of those kept or a new one."""

@@ -51,7 +51,7 @@ class Exchanged:
 
     Attributes:
         weight: What each request costs against the limit.
-        answers: The decoded JSON of every answer.
+        answers: What was read in every answer.
         rows: The rows that the SDK was about to parse; None when it did not get that far.
         failures: Errors met on the way, also those that the SDK swallowed.
         limiter_failure: Why the limiter could not be asked, if so: no fault of the provider.

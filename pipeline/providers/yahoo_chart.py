@@ -36,15 +36,8 @@ from curl_cffi.requests import Response
 
 from pipeline.bars import bar_table, empty_bars
 from pipeline.intervals import Interval
-from pipeline.providers.errors import (
-    MalformedAnswer,
-    ProviderError,
-    ProviderUnavailable,
-    RateLimited,
-    RequestRefused,
-    UnknownSymbol,
-)
-from pipeline.providers.headers import read_retry_after
+from pipeline.providers.errors import MalformedAnswer, ProviderError
+from pipeline.providers.yahoo_errors import by_status, check_refusal, error_of
 
 Document = dict[str, Any]
 Row = tuple[Any, ...]
@@ -53,12 +46,6 @@ _COLUMNS: Final = ("open", "high", "low", "close", "volume")
 _MINUTE: Final = 60
 _US: Final = 1_000_000
 _LATEST_STAMP: Final = 10**11
-_LONGEST_MESSAGE: Final = 200
-_REFUSING: Final = frozenset({HTTPStatus.TOO_MANY_REQUESTS, 999})
-_PASSING: Final = frozenset(
-    {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.REQUEST_TIMEOUT}
-)
-"""4xx that pass: Yahoo wants no keys, so these are about cookies, or a firewall's."""
 _MOVED_ON: Final = "must be within the last"
 _NO_DATA: Final = "Data doesn't exist for"
 
@@ -69,32 +56,19 @@ def decode(provider: str, response: Response) -> Document:
     Raises:
         ProviderError: It is none, or says that there is no answer to the question.
     """
+    check_refusal(provider, response)
     status = response.status_code
-    if status in _REFUSING:
-        wait = read_retry_after(response.headers)  # type: ignore[arg-type]  # finds any case
-        raise RateLimited(provider, f"status {status}, too many requests", retry_after=wait)
     try:
         document = orjson.loads(response.content)
     except orjson.JSONDecodeError:
         document = None
-    if error := _error(document):
+    if error := error_of(document):
         raise _meaning(provider, status, error)
     if status != HTTPStatus.OK:
-        raise _by_status(provider, status, f"status {status} without a reason")
+        raise by_status(provider, status, f"status {status} without a reason")
     if not isinstance(document, dict):
         raise MalformedAnswer(provider, "the body is not whole JSON")
     return document
-
-
-def _error(document: object) -> str:
-    """Return what a document gives as the reason for not being an answer; empty if it is one."""
-    for name in ("chart", "finance") if isinstance(document, dict) else ():
-        part = document.get(name)  # type: ignore[attr-defined]  # it is a dict here
-        error = part.get("error") if isinstance(part, dict) else None
-        if isinstance(error, dict):
-            text = f"{error.get('code')}: {error.get('description')}"
-            return " ".join(text.split())[:_LONGEST_MESSAGE]
-    return ""
 
 
 def _meaning(provider: str, status: int, error: str) -> ProviderError:
@@ -103,17 +77,7 @@ def _meaning(provider: str, status: int, error: str) -> ProviderError:
     if _NO_DATA in error:
         # It is also said of windows that have some, in times of trouble.
         return MalformedAnswer(provider, error)
-    return _by_status(provider, status, error)
-
-
-def _by_status(provider: str, status: int, what: str) -> ProviderError:
-    if status == HTTPStatus.NOT_FOUND:
-        return UnknownSymbol(provider, what, "look the symbol up on finance.yahoo.com")
-    if status in _PASSING or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return ProviderUnavailable(provider, what)
-    if status >= HTTPStatus.BAD_REQUEST:
-        return RequestRefused(provider, what, "check bars_per_request and base_url in the universe")
-    return MalformedAnswer(provider, what)
+    return by_status(provider, status, error)
 
 
 def result_of(provider: str, document: Document, symbol: str, step: str) -> Mapping[str, Any]:

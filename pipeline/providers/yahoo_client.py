@@ -1,7 +1,8 @@
-"""1-minute bars of Yahoo Finance, through yfinance.
+"""1-minute bars and fundamentals of Yahoo Finance, through yfinance.
 
-What belongs here: `BarProvider` for Yahoo, as the sum of its parts: how yfinance is made to ask
-(`yahoo_session`), and what a chart means (`yahoo_chart`).
+What belongs here: `BarProvider` and `FundamentalsProvider` for Yahoo, as the sum of its parts: how
+yfinance is made to ask (`yahoo_session`), what a chart means (`yahoo_chart`), and which documents
+there are (`yahoo_documents`).
 
 Why not yfinance's `history()`: it makes the same empty frame of nearly every error, of a symbol
 that is unknown, of a window beyond the history and of a window without a trade; it drops the last
@@ -47,7 +48,8 @@ from pipeline.providers.options import ProviderOptions
 from pipeline.providers.protocol import FirstTrade, Market
 from pipeline.providers.watched import WatchedProvider
 from pipeline.providers.yahoo_chart import result_of, to_bars
-from pipeline.providers.yahoo_session import YahooCharts
+from pipeline.providers.yahoo_documents import question
+from pipeline.providers.yahoo_session import CHART, YahooData
 
 LEAD: Final = timedelta(hours=1)
 """How long before its window a question begins."""
@@ -69,7 +71,7 @@ def open_client(name: str, options: ProviderOptions, limiter: Limiter) -> YahooP
 
 
 class YahooProvider(WatchedProvider):
-    """A `BarProvider` for Yahoo Finance, without keys, safe to call from many threads.
+    """A provider of bars and fundamentals, without keys, safe to call from many threads.
 
     Args:
         name: The provider's name in the universe.
@@ -87,7 +89,7 @@ class YahooProvider(WatchedProvider):
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         super().__init__(name, options, limiter, translate, clock=clock)
-        self._charts = YahooCharts(self._watch, options.base_url, options.timeout_seconds)
+        self._data = YahooData(self._watch, options.base_url, options.timeout_seconds)
 
     def markets(self) -> Sequence[Market]:
         """Yahoo has no list of markets.
@@ -147,7 +149,7 @@ class YahooProvider(WatchedProvider):
             begins = f"its history begins at {edge:%Y-%m-%d %H:%M} now"
             raise MalformedAnswer(self.name, f"asked for {window}, but {begins}")
         lead = min(LEAD, window.start - edge)
-        question = {
+        chart = {
             "period1": f"{int((window.start - lead).timestamp())}",
             # One second less than the end means the same whether an end is counted in or not.
             "period2": f"{int(window.end.timestamp()) - 1}",
@@ -155,18 +157,40 @@ class YahooProvider(WatchedProvider):
             "includePrePost": "true",
             "events": "div,splits",
         }
-        bars = to_bars(self.name, self._ask(symbol, question), window, lead)
+        bars = to_bars(self.name, self._ask(symbol, chart), window, lead)
         self._watch.check_over(window)
         return bars
 
     def close(self) -> None:
         """Give back connections."""
-        self._charts.close()
+        self._data.close()
 
-    def _ask(self, symbol: str, question: dict[str, str]) -> Mapping[str, Any]:
+    def fetch_document(self, symbol: str, document: str) -> str | None:
+        """Ask once for a document, after cookies and a crumb if there are none yet.
+
+        Args:
+            symbol: Yahoo's own symbol: `AAPL`, `BRK-B`.
+            document: One of `capabilities.documents`.
+
+        Returns:
+            The body; None if Yahoo says that it has none about that symbol.
+
+        Raises:
+            ProviderError: There is no answer to this question.
+            ValueError: There is no such document.
+        """
+        self._check_document(document)
+        address, parameters = question(document, symbol, self._clock())
+        found: str | None = self._asked(address, symbol, parameters)
+        return found
+
+    def _ask(self, symbol: str, chart: dict[str, str]) -> Mapping[str, Any]:
+        document = self._asked(CHART, symbol, chart)
+        return result_of(self.name, document, symbol, chart["interval"])
+
+    def _asked(self, address: str, symbol: str, parameters: dict[str, str]) -> Any:  # noqa: ANN401
         path = quote(symbol, safe="=")
-        document = self._charts.ask(path, question, self.capabilities.request_weight)
-        return result_of(self.name, document, symbol, question["interval"])
+        return self._data.ask(address + path, parameters, self.capabilities.request_weight)
 
 
 def translate(provider: str, error: Exception) -> ProviderError:

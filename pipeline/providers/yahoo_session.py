@@ -8,6 +8,7 @@ repeats refused requests at once, prints, and keeps caches in the user's home.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -16,14 +17,26 @@ from curl_cffi.requests import Response, Session
 from curl_cffi.requests import exceptions as curl
 from yfinance.data import YfData
 
+from pipeline.providers import yahoo_documents
 from pipeline.providers.errors import ProviderUnavailable, RequestTimedOut
 from pipeline.providers.watch import Watch
-from pipeline.providers.yahoo_chart import Document, decode
+from pipeline.providers.yahoo_chart import decode
 
 CHART: Final = "https://query2.finance.yahoo.com/v8/finance/chart/"
-_CHART_PATH: Final = urlsplit(CHART).path
+Judge = Callable[[str, Response], object]
+"""From a provider's name and a response to the answer; raises `ProviderError` for what is none."""
+_JUDGES: Final[Mapping[str, Judge]] = {
+    urlsplit(CHART).path: decode,
+    urlsplit(yahoo_documents.SUMMARY).path: yahoo_documents.read,
+    urlsplit(yahoo_documents.SERIES).path: yahoo_documents.read,
+}
+"""Who judges answers, by what the path of a question begins with."""
 _WANTS_COOKIES: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _CONSENT_HOST: Final = "consent.yahoo.com"
+
+
+class _AnsweredError(Exception):
+    """An answer has come whose status is an error's: yfinance would ask the same again."""
 
 
 class YahooSession(Session[Response]):
@@ -45,8 +58,9 @@ class YahooSession(Session[Response]):
         """Send one request (curl_cffi's one way out), in its turn.
 
         Raises:
-            ProviderError: There is no answer to a question about bars. Trouble with cookies goes to
-                yfinance, which has other ways to get some, and bars come without them, too.
+            ProviderError: There is no answer to a question. Trouble with cookies goes to yfinance,
+                which has other ways to get some, and bars come without them, too.
+            _AnsweredError: There is one already.
         """
         kwargs["timeout"] = self._patience
         received: list[Response] = []
@@ -55,25 +69,27 @@ class YahooSession(Session[Response]):
             response = super(YahooSession, self).request(method, self._moved(url), *args, **kwargs)
             self._watch.received(response.headers)  # type: ignore[arg-type]  # finds any case
             received.append(response)
-            return self._judged(url, response)
+            self._judge(url, response)
+            return {}
 
         try:
             self._watch.send(send)
         except (ProviderUnavailable, RequestTimedOut) as error:
-            if _is_chart(url):
+            if _judge_of(url):
                 raise
             raise curl.ConnectionError(str(error)) from error
+        if self._watch.current.answers and received[0].status_code >= HTTPStatus.BAD_REQUEST:
+            raise _AnsweredError
         return received[0]
 
-    def _judged(self, url: str, response: Response) -> Document:
-        """Keep a chart's document; the others are yfinance's business."""
-        if not _is_chart(url) or response.status_code in _WANTS_COOKIES:
-            return {}
+    def _judge(self, url: str, response: Response) -> None:
+        """Keep the answer to a question; all else is yfinance's business."""
+        judge = _judge_of(url)
+        if judge is None or response.status_code in _WANTS_COOKIES:
+            return
         if (urlsplit(response.url).hostname or "").endswith(_CONSENT_HOST):
-            return {}
-        document = decode(self._watch.provider, response)
-        self._watch.current.answers.append(document)
-        return document
+            return
+        self._watch.current.answers.append(judge(self._watch.provider, response))
 
     def _moved(self, url: str) -> str:
         if self._base_url is None:
@@ -100,8 +116,8 @@ class _Data(YfData):  # type: ignore[misc]  # yfinance is untyped
         super()._set_cookie_strategy(strategy, have_lock)
 
 
-class YahooCharts:
-    """Asks Yahoo for charts. Nothing is sent yet.
+class YahooData:
+    """Asks Yahoo. Nothing is sent yet.
 
     Args:
         watch: What every request reports to.
@@ -116,11 +132,11 @@ class YahooCharts:
         # yfinance has one for the whole process, whose session the latest client would replace.
         self._data = type.__call__(_Data, session=self._session)
 
-    def ask(self, path: str, parameters: dict[str, str], weight: int) -> Document:
-        """Return the decoded document about a chart, which says of itself that it is no error.
+    def ask(self, address: str, parameters: dict[str, str], weight: int) -> Any:  # noqa: ANN401
+        """Return the answer to a question, as who judges such answers makes it.
 
         Args:
-            path: The symbol, quoted for a URL.
+            address: Whole and quoted, without parameters.
             parameters: The question.
             weight: What a request costs against the limit.
 
@@ -128,16 +144,21 @@ class YahooCharts:
             ProviderError: There is no answer.
         """
         with self._watch.exchanging(weight) as exchanged:
-            response = self._data.get(CHART + path, params=parameters)
-            if not exchanged.answers:
-                return decode(self._watch.provider, response)
-        document: Document = exchanged.answers[-1]  # type: ignore[assignment]  # `decode` made it
-        return document
+            try:
+                response = self._data.get(address, params=parameters)
+            except _AnsweredError:
+                pass
+            else:
+                judge = _judge_of(address)
+                if judge and not exchanged.answers:
+                    exchanged.answers.append(judge(self._watch.provider, response))
+        return exchanged.answers[-1]
 
     def close(self) -> None:
         """Give back connections."""
         self._session.close()
 
 
-def _is_chart(url: str) -> bool:
-    return urlsplit(url).path.startswith(_CHART_PATH)
+def _judge_of(url: str) -> Judge | None:
+    path = urlsplit(url).path
+    return next((judge for begins, judge in _JUDGES.items() if path.startswith(begins)), None)

@@ -13,6 +13,8 @@ MARKET_LISTS = FOLDER / "bmoscon_cryptofeed" / "sample_data"
 NAUTILUS = FOLDER / "nautechsystems_nautilus_trader"
 ADAPTERS = NAUTILUS / "crates" / "adapters"
 FMP = FOLDER / "OpenBB-finance_OpenBB" / "decoded_bodies"
+YAHOO = FOLDER / "gadicc_node-yahoo-finance2/tests/fixtures/http"
+ALPHA_VANTAGE = FOLDER / "RomelTorres_alpha_vantage/test_data"
 TRANSCRIBED = FOLDER / "_transcribed"
 BINANCE = NAUTILUS / "tests/integration_tests/adapters/binance/resources/http_responses"
 

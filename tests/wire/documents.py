@@ -31,12 +31,29 @@ COINS: Final = {
     "acmecoin": {"symbol": "acme", "name": "Acmecoin", "price": 2.5, "supply": 1e9},
     "zcoin": {"symbol": "z", "name": "Z", "price": 9.0, "supply": 2e6, "max_supply": 3e6},
 }
-SUBJECTS: Final = {"fmp": "ACME", "coingecko": "acmecoin"}
+SUBJECTS: Final = {
+    **dict.fromkeys(("alpha_vantage", "fmp", "yahoo"), "ACME"),
+    "coingecko": "acmecoin",
+}
 """A name that each vendor knows."""
 RECORDED: Final[Mapping[str, Mapping[str, Path]]] = {
     "fmp": {
         f"/stable/{name}?symbol=AAPL": recordings.FMP / f"{name}_AAPL.json"
         for name in CAPABILITIES["fmp"].documents
+    },
+    "yahoo": {
+        "/v10/finance/quoteSummary/AAPL": recordings.YAHOO / "quoteSummary-all-AAPL.json",
+        "/v10/finance/quoteSummary/QQQ": recordings.YAHOO
+        / "quoteSummary-balanceSheetHistory-QQQ.json",
+        "/ws/fundamentals-timeseries/v1/finance/timeseries/AAPL": recordings.YAHOO
+        / "fundamentalsTimeSeries-AAPL-all-annual.json",
+    },
+    "alpha_vantage": {
+        "/query?function=OVERVIEW&symbol=IBM": recordings.ALPHA_VANTAGE / "mock_company_overview",
+        "/query?function=INCOME_STATEMENT&symbol=IBM": recordings.ALPHA_VANTAGE
+        / "mock_fundamental_data",
+        "/query?function=OVERVIEW&symbol=MSFT": recordings.TRANSCRIBED
+        / "alphavantage_OVERVIEW_MSFT_2023-09.json",
     },
     "coingecko": {
         "/api/v3/coins/ethereum": recordings.TRANSCRIBED

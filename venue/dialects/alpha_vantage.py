@@ -1,5 +1,7 @@
 """Alpha Vantage: minutes of US stocks by the month, `/query?function=TIME_SERIES_INTRADAY`.
 
+Its documents about companies are in `alpha_vantage_documents`.
+
 Everything is one path, and nearly everything is status 200. Rows are newest first, stamped with the
 END of their minute in New York's time, and all values are text. Refusals, too, come as documents:
 `Note`, `Information` or `Error Message`, some of which repeat the key that was sent.
@@ -16,6 +18,7 @@ import numpy as np
 import orjson
 
 from venue.bars import DAY_MS, MINUTE_MS, Bars
+from venue.dialects.alpha_vantage_documents import AlphaVantageDocuments
 from venue.dialects.base import Answer, Dialect, Json, RefusedError
 from venue.hours import NEW_YORK, Phase, to_local
 from venue.limits import Budget
@@ -73,8 +76,8 @@ def _invalid_call(function: str = _SERIES) -> Answer:
     )
 
 
-class AlphaVantage(Dialect):
-    """Alpha Vantage's intraday series and its list of stocks."""
+class AlphaVantage(AlphaVantageDocuments, Dialect):
+    """Alpha Vantage's intraday series, its list of stocks, and its documents."""
 
     name = "alpha_vantage"
     fills_quiet = False
@@ -217,6 +220,10 @@ class AlphaVantage(Dialect):
         rows = [row for market in markets if (row := _listed(market, now_ms, wanted))]
         table = "".join(f"{line}\r\n" for line in [head, *rows])
         return Answer(table.encode(), 200, "application/x-download")
+
+    def refusal_in_a_body(self) -> Answer:
+        """Say that there were too many, which is always said with status 200."""
+        return _refusal(_MINUTE_LIMIT, "Note")
 
 
 @dataclass(frozen=True, slots=True)

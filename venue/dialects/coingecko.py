@@ -97,9 +97,9 @@ class CoinGecko(DocumentDialect):
             }
         )
 
-    def unknown_subject(self, subject: Subject) -> Answer:
+    def unknown_subject(self, subject: Subject, query: Mapping[str, str]) -> Answer:
         """Answer 404."""
-        del subject
+        del subject, query
         return answer({"error": "coin not found"}, 404)
 
     def refusal_in_a_body(self) -> Answer:

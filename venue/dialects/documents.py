@@ -51,7 +51,7 @@ class Documents(ABC):
         """Return a document about a company or coin."""
 
     @abstractmethod
-    def unknown_subject(self, subject: Subject) -> Answer:
+    def unknown_subject(self, subject: Subject, query: Mapping[str, str]) -> Answer:
         """Answer a request about what the vendor does not know."""
 
     @abstractmethod

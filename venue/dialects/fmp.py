@@ -75,9 +75,9 @@ class Fmp(DocumentDialect):
         limit = int(query.get("limit", _YEARS))
         return Answer(orjson.dumps(rows[:limit], option=orjson.OPT_INDENT_2))
 
-    def unknown_subject(self, subject: Subject) -> Answer:
+    def unknown_subject(self, subject: Subject, query: Mapping[str, str]) -> Answer:
         """Answer with an empty list."""
-        del subject
+        del subject, query
         return Answer(b"[]")
 
     def refusal_in_a_body(self) -> Answer:

@@ -6,7 +6,8 @@ or one of nulls; extended hours have no volume, nor has the first row of an answ
 lasts, the latest price is the last row of whatever was asked: stamped with its second while the
 market is open, with the minute of the close afterwards.
 
-Cookies (`/` of another host) and a crumb are given to whoever asks, and wanted from nobody.
+Documents about companies are `/v10/finance/quoteSummary/AAPL`, and series of fiscal years. Cookies
+(`/` of another host) and a crumb are given to whoever asks; quoteSummary wants the crumb.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ import orjson
 
 from venue.bars import DAY_MS, MINUTE_MS, Bars
 from venue.dialects.base import HOUR_MS, Answer, Dialect, Json, RefusedError, answer, whole
+from venue.dialects.documents import Documents, Subject
 from venue.dialects.yahoo_chart import chart_of
+from venue.dialects.yahoo_documents import series, summary
 from venue.hours import Phase
 from venue.limits import Budget
 from venue.market import Symbol
@@ -31,11 +34,15 @@ from venue.render import Lines, Style, integer, lines, number
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from venue.companies import Company
     from venue.market import Market
     from venue.mischief import Scene
     from venue.pages import Page
 
 _CHART = re.compile(r"^/v8/finance/chart/([^/]+)$")
+_SUMMARY = re.compile(r"^/v10/finance/quoteSummary/([^/]+)$")
+_SERIES = re.compile(r"^/ws/fundamentals-timeseries/v1/finance/timeseries/([^/]+)$")
+_CRUMB = "u7cO3bWvLdE"
 _STEPS = {
     "1m": MINUTE_MS,
     "5m": 5 * MINUTE_MS,
@@ -57,8 +64,19 @@ def _error(code: str, text: str, status: int) -> Answer:
     return answer({"chart": {"result": None, "error": error}}, status)
 
 
-class Yahoo(Dialect):
-    """Yahoo's charts."""
+def _finance_error(code: str, text: str, status: int) -> Answer:
+    return answer(
+        {"finance": {"result": None, "error": {"code": code, "description": text}}}, status
+    )
+
+
+def _not_found(text: str) -> Answer:
+    error = {"code": "Not Found", "description": text}
+    return answer({"quoteSummary": {"result": None, "error": error}}, 404)
+
+
+class Yahoo(Documents, Dialect):
+    """Yahoo's charts and documents."""
 
     name = "yahoo"
     fills_quiet = False
@@ -67,6 +85,7 @@ class Yahoo(Dialect):
     volume_decimals = 0
     budget = Budget(360, 3600.0)
     row_fields: ClassVar = {name: name for name in ("ts", "open", "high", "low", "close")}
+    yields: ClassVar[frozenset[str]] = frozenset({"dividendYield"})
 
     def symbol(self, name: str) -> Symbol:
         """Read Yahoo's own symbol: `AAPL`, `BRK-B`, `^VIX`, `ES=F`, `EURUSD=X`, `BTC-USD`."""
@@ -148,7 +167,52 @@ class Yahoo(Dialect):
         del query, markets, now_ms
         if path == "/":
             return Answer(b"", 404, "text/html", {"Set-Cookie": _COOKIE})
-        return Answer(b"u7cO3bWvLdE", 200, "text/plain") if path == "/v1/test/getcrumb" else None
+        return Answer(_CRUMB.encode(), 200, "text/plain") if path == "/v1/test/getcrumb" else None
+
+    def subject(self, path: str, query: Mapping[str, str]) -> Subject | None:
+        """Read a request for modules, or for series."""
+        del query
+        for document, pattern in (("quoteSummary", _SUMMARY), ("timeseries", _SERIES)):
+            if match := pattern.match(path):
+                return Subject(unquote(match[1]).upper(), document)
+        return None
+
+    def document(
+        self,
+        subject: Subject,
+        about: Any,  # noqa: ANN401 - a Company
+        query: Mapping[str, str],
+        now_ms: int,
+    ) -> Answer:
+        """Return the modules, or the series, that are asked for."""
+        if subject.document == "timeseries":
+            return _series_of(subject.name, about, query, now_ms)
+        if query.get("crumb") != _CRUMB:
+            raise RefusedError(_finance_error("Unauthorized", "Invalid Crumb", 401))
+        modules = query.get("modules", "")
+        found = summary(subject.name, about, modules.split(","), now_ms)
+        if not found:
+            text = f"No fundamentals data found for any of the summaryTypes={modules}"
+            return _not_found(text)
+        return answer({"quoteSummary": {"result": [found], "error": None}})
+
+    def unknown_subject(self, subject: Subject, query: Mapping[str, str]) -> Answer:
+        """Answer 404 about modules, and with empty series."""
+        if subject.document == "timeseries":
+            return _series_of(subject.name, None, query, 0)
+        return _not_found(f"Quote not found for symbol: {subject.name}")
+
+    def refusal_in_a_body(self) -> Answer:
+        """Say with status 200 that there were too many."""
+        return _finance_error("Too Many Requests", "Rate limited. Try after a while.", 200)
+
+
+def _series_of(
+    symbol: str, company: Company | None, query: Mapping[str, str], now_ms: int
+) -> Answer:
+    between = int(query.get("period1", 0)), int(query.get("period2", now_ms // 1000))
+    made = series(symbol, company, query.get("type", "").split(","), between, now_ms)
+    return answer({"timeseries": {"result": made, "error": None}})
 
 
 @dataclass(frozen=True, slots=True)
