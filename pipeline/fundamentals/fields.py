@@ -16,7 +16,7 @@ Kind = Literal["amount", "per_share", "fraction", "multiple", "count", "text", "
 """What a value is: money, money per share or coin, a part of one (0.41 is 41 %), so many times, so
 many, words, a day."""
 
-Unit = Literal["percent", "thousands", "millions", "currency", "epoch_seconds"]
+Unit = Literal["percent", "thousands", "millions", "currency", "country", "epoch_seconds"]
 """How a vendor writes what is not in its field's own unit."""
 
 UNITS: Final[Mapping[Kind, tuple[Unit, ...]]] = {
@@ -25,7 +25,7 @@ UNITS: Final[Mapping[Kind, tuple[Unit, ...]]] = {
     "fraction": ("percent",),
     "multiple": ("percent",),
     "count": ("thousands", "millions"),
-    "text": ("currency",),
+    "text": ("currency", "country"),
     "date": ("epoch_seconds",),
 }
 MONEY: Final[tuple[Kind, ...]] = ("amount", "per_share")

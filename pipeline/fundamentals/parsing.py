@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Final
 
 from pipeline.fundamentals import reading
+from pipeline.fundamentals.countries import country_code
 from pipeline.fundamentals.fields import MONEY, Field, Source
 from pipeline.fundamentals.reading import Unusable
 from pipeline.fundamentals.records import Record
@@ -139,7 +140,8 @@ class _Place:
         if self.field.kind == "text":
             if self.source.unit == "currency":
                 return reading.currency(raw)[0], None
-            return reading.words(raw), None
+            words = reading.words(raw)
+            return country_code(words) if self.source.unit == "country" else words, None
         if self.field.kind == "date":
             return reading.calendar_day(raw, self.source), None
         currency, in_minor_unit = self._money()

@@ -46,6 +46,8 @@ def said(
 def _made(raw: Any, kind: str) -> float | str | date:
     if kind == "words":
         return str(raw)
+    if kind == "country":
+        return {"US": "US", "USA": "US", "United States": "US"}[raw]
     if kind == "day":
         return date.fromisoformat(raw)
     if kind == "seconds":

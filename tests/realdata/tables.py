@@ -1,14 +1,14 @@
 """What recorded fundamentals state, and where: written by hand from the files.
 
-A line names a field, the place of its value in the file, what to make of it (`words`, `day`,
-`seconds` or a factor), and what is not as in the other lines: the currency, and the period.
+A line names a field, the place of its value in the file, what to make of it (`words`, `country`,
+`day`, `seconds` or a factor), and what is not as in the other lines: the currency, and the period.
 """
 
 FMP_PROFILE = """
 company_name        companyName        words
 sector              sector             words
 industry            industry           words
-country             country            words
+country             country            country
 exchange            exchangeShortName  words
 currency            currency           words
 employees           fullTimeEmployees  1
@@ -68,7 +68,7 @@ YAHOO_2021 = """
 company_name                price/longName                            words
 sector                      assetProfile/sector                       words
 industry                    assetProfile/industry                     words
-country                     assetProfile/country                      words
+country                     assetProfile/country                      country
 exchange                    price/exchangeName                        words
 currency                    price/currency                            words
 employees                   summaryProfile/fullTimeEmployees          1
@@ -136,7 +136,7 @@ OVERVIEW = """
 company_name                Name                        words
 sector                      Sector                      words
 industry                    Industry                    words
-country                     Country                     words
+country                     Country                     country
 exchange                    Exchange                    words
 currency                    Currency                    words
 employees                   FullTimeEmployees           1

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from xml.etree import ElementTree as ET
 
 from hypothesis import strategies as st
 
@@ -103,3 +104,21 @@ def _day(seconds: float) -> str:
         return str((datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)).date())
     except (OverflowError, ValueError):
         return ""
+
+
+@st.composite
+def spoilt_report(draw: st.DrawFn, text: str) -> str:
+    """XML in which up to four texts or attributes hold nonsense."""
+    root = ET.fromstring(text)
+    words = NONSENSE.map(str).filter(_is_xml)
+    for _ in range(draw(st.integers(1, 4))):
+        element = draw(st.sampled_from(list(root.iter())))
+        if draw(st.booleans()) and element.attrib:
+            element.set(draw(st.sampled_from(sorted(element.attrib))), draw(words))
+        else:
+            element.text = draw(words)
+    return ET.tostring(root, encoding="unicode")
+
+
+def _is_xml(text: str) -> bool:
+    return bool(re.fullmatch(r"[\t -\ud7ff\ue000-\ufffd]*", text))

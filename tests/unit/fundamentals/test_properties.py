@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.fundamentals.values import Parsed, UnusableDocument
 from tests.unit.fundamentals.making import DOCUMENTS, asked, read
-from tests.unit.fundamentals.mutating import garbled, is_all_in, spoilt
+from tests.unit.fundamentals.mutating import garbled, is_all_in, spoilt, spoilt_report
 
 SERIES = '{"timeseries": {"result": [{"meta": {"symbol": ["ACME"]}, "annualEBITDA": [%s]}]}}'
 STATED = '{"asOfDate": %s, "periodType": "12M", "currencyCode": %s}'
@@ -44,6 +44,14 @@ def test_nonsense_at_random_places_becomes_no_value(
     body: Any = json.loads(json.dumps(DOCUMENTS[client, document]))
     payload = data.draw(spoilt(body))
     parsed = read_or_refuse(client, document, payload)
+    assert is_all_in(parsed, payload)
+    assert storable(parsed)
+
+
+@settings(max_examples=100)
+@given(spoilt_report(DOCUMENTS["ibkr", "ReportSnapshot"]))
+def test_nonsense_in_a_report_becomes_no_value(payload: str) -> None:
+    parsed = read_or_refuse("ibkr", "ReportSnapshot", payload)
     assert is_all_in(parsed, payload)
     assert storable(parsed)
 

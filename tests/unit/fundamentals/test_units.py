@@ -122,3 +122,16 @@ def test_a_vendors_change_of_unit_holds_from_its_day_on(tmp_path: Path) -> None:
         parsed = parse(changed, "yahoo", "quoteSummary", payload, "ACME", moment)
         found.append(by_field(parsed)["dividend_yield"].value)
     assert found == [0.41, 0.0041]
+
+
+@pytest.mark.parametrize(
+    ("word", "code"),
+    [("US", "US"), ("USA", "US"), ("United States", "US"), ("united kingdom", "GB"), ("DEU", "DE")],
+)
+def test_countries_are_two_letters_whatever_they_are_called(word: str, code: str) -> None:
+    assert by_field(read("fmp", "profile", [fmp_profile(country=word)]))["country"].value == code
+
+
+def test_a_country_that_nobody_knows_is_called_what_the_vendor_calls_it() -> None:
+    found = by_field(read("fmp", "profile", [fmp_profile(country="Ruritania")]))
+    assert found["country"].value == "Ruritania"
