@@ -91,8 +91,23 @@ class _Place:
         values = self.record.values
         for name in self.source.name:
             if not reading.is_missing(values.get(name)):
-                yield from self._usable(values[name], self.record.place.replace("*", name))
+                yield from self._usable(values[name], self._at(name))
                 return
+        # Nothing is there; maybe because what it would be in is something else.
+        for around in dict.fromkeys(self._around()):
+            raw = values.get(around)
+            if not reading.is_missing(raw) and not isinstance(raw, dict):
+                why = "is no object, so it can state nothing"
+                yield Refusal(self.name, self._at(around), shown(raw), why)
+
+    def _at(self, name: str) -> str:
+        return self.record.place.replace("*", name)
+
+    def _around(self) -> Iterator[str]:
+        """Yield what the names are nested in: of `a.b.c`, `a` and `a.b`."""
+        for name in self.source.name:
+            parts = name.split(".")[:-1]
+            yield from (".".join(parts[: count + 1]) for count in range(len(parts)))
 
     def _usable(self, raw: object, place: str) -> Iterator[Value | Refusal]:
         try:

@@ -65,6 +65,18 @@ def test_what_is_no_number_is_refused_and_never_nothing(raw: Any, why: str) -> N
     assert len(parsed.refusals[0].raw) <= 100
 
 
+@pytest.mark.parametrize("raw", ["Busy", 7, True, [{"totalRevenue": 1200}]])
+def test_what_is_in_something_else_than_an_object_is_refused(raw: Any) -> None:
+    body = summary()
+    body["quoteSummary"]["result"][0]["financialData"] = raw
+    parsed = read("yahoo", "quoteSummary", body)
+    found = {one.field: one for one in parsed.refusals}
+    assert found["revenue_ttm"].why == "is no object, so it can state nothing"
+    assert found["revenue_ttm"].found_at == "quoteSummary.result[0].financialData"
+    assert "revenue_ttm" not in by_field(parsed)
+    assert by_field(parsed)["current_price"].value == 50.5
+
+
 @pytest.mark.parametrize(
     "text", ["1e999", "1e-999", "1e99999999999999999999", "-1e310", "5e-324000"]
 )
