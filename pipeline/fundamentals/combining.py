@@ -104,7 +104,9 @@ def _combined(
     against = won.compared if choice.value is None else choice.value
     alike = {id(one): _alike(field, against, one.compared) for one in open_}
     told = [_told(one, choice, agrees=alike.get(id(one))) for one in rows]
-    state = "single" if len(open_) == 1 else "agree" if all(alike.values()) else "disagree"
+    # What one provider says in two documents is no second opinion, unless the two contradict.
+    alone = len({one.candidate.provider for one in open_}) == 1
+    state = "disagree" if not all(alike.values()) else "single" if alone else "agree"
     provider = "+".join(one.candidate.provider for one in choice.together)
     return Combined(
         field=name,

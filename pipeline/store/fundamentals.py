@@ -39,7 +39,7 @@ WHERE (instrument_id, field) IN (SELECT * FROM unnest(%(ids)s::integer[], %(fiel
   AND before IS NULL
 """
 _ROWS: Final = """
-SELECT f.* FROM market.fundamentals_asof(%s) f LEFT JOIN ledger.field d ON d.name = f.field
+SELECT f.* FROM ledger.fundamentals_at(%s) f LEFT JOIN ledger.field d ON d.name = f.field
 WHERE f.instrument = %s ORDER BY d.place, f.field
 """
 Row = Mapping[str, Any]

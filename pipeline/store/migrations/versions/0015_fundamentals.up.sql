@@ -194,26 +194,37 @@ COMMENT ON COLUMN ledger.fundamental.stands_in IS 'Whether it stands in for a ne
 COMMENT ON COLUMN ledger.fundamental.lasts IS 'How long after it was last confirmed it is no longer fresh.';
 COMMENT ON COLUMN ledger.fundamental.candidates IS 'All that was said, in the order of priority: provider, value, currency, period_end, filed_at, fetched_at, snapshot, found_at, verdict, why, and compared (the value in the currency of the others).';
 
+CREATE FUNCTION ledger.fundamentals_at(at timestamptz)
+RETURNS TABLE (instrument text, field text, value double precision, words text, day date, unit text, currency text, period text,
+               period_end date, filed_at timestamptz, provider text, rule text, state text, spread double precision,
+               since timestamptz, confirmed_at timestamptz, age interval, snapshot bigint, found_at text, candidates jsonb)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT i.key, f.field, f.number, f.words, f.day, d.unit, f.currency, f.period, f.period_end, f.filed_at, f.provider, f.rule,
+           CASE WHEN f.state <> 'none' AND fundamentals_at.at > c.confirmed_at + f.lasts THEN 'stale' ELSE f.state END,
+           f.spread, f.since, c.confirmed_at, fundamentals_at.at - c.confirmed_at, f.snapshot_id, f.found_at, f.candidates
+    FROM ledger.fundamental f
+    JOIN ledger.instrument i ON i.id = f.instrument_id
+    LEFT JOIN ledger.field d ON d.name = f.field
+    LEFT JOIN ledger.snapshot s ON s.id = f.snapshot_id
+    LEFT JOIN LATERAL (
+        SELECT CASE WHEN f.stands_in THEN least(s.last_seen_at, fundamentals_at.at) ELSE (
+            SELECT max(k.checked_at) FROM ledger.snapshot_check k
+            WHERE (k.subject_id, k.document) = (s.subject_id, s.document) AND k.checked_at <= fundamentals_at.at
+              AND k.outcome IN ('new', 'same')) END AS confirmed_at
+    ) AS c ON true
+    WHERE f.since <= fundamentals_at.at AND (f.before IS NULL OR f.before > fundamentals_at.at);
+END;
+COMMENT ON FUNCTION ledger.fundamentals_at IS 'As market.fundamentals_asof, whose work it does. A query that names instruments looks at theirs alone, because this becomes a part of it.';
+REVOKE ALL ON FUNCTION ledger.fundamentals_at FROM PUBLIC;
+
 CREATE FUNCTION market.fundamentals_asof(at timestamptz)
 RETURNS TABLE (instrument text, field text, value double precision, words text, day date, unit text, currency text, period text,
                period_end date, filed_at timestamptz, provider text, rule text, state text, spread double precision,
                since timestamptz, confirmed_at timestamptz, age interval, snapshot bigint, found_at text, candidates jsonb)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    SELECT i.key, f.field, f.number, f.words, f.day, d.unit, f.currency, f.period, f.period_end, f.filed_at, f.provider, f.rule,
-           CASE WHEN f.state <> 'none' AND fundamentals_asof.at > c.confirmed_at + f.lasts THEN 'stale' ELSE f.state END,
-           f.spread, f.since, c.confirmed_at, fundamentals_asof.at - c.confirmed_at, f.snapshot_id, f.found_at, f.candidates
-    FROM ledger.fundamental f
-    JOIN ledger.instrument i ON i.id = f.instrument_id
-    LEFT JOIN ledger.field d ON d.name = f.field
-    LEFT JOIN ledger.snapshot s ON s.id = f.snapshot_id
-    LEFT JOIN LATERAL (
-        SELECT CASE WHEN f.stands_in THEN least(s.last_seen_at, fundamentals_asof.at) ELSE (
-            SELECT max(k.checked_at) FROM ledger.snapshot_check k
-            WHERE (k.subject_id, k.document) = (s.subject_id, s.document) AND k.checked_at <= fundamentals_asof.at
-              AND k.outcome IN ('new', 'same')) END AS confirmed_at
-    ) AS c ON true
-    WHERE f.since <= fundamentals_asof.at AND (f.before IS NULL OR f.before > fundamentals_asof.at);
+    SELECT * FROM ledger.fundamentals_at(fundamentals_asof.at);
 END;
 COMMENT ON FUNCTION market.fundamentals_asof IS 'The combined fundamentals as they were known at a moment: only of what had been fetched, and published, by then. Columns as in market.fundamentals_fields.';
 REVOKE ALL ON FUNCTION market.fundamentals_asof FROM PUBLIC;
