@@ -11,7 +11,8 @@ from functools import partial
 
 import dagster as dg
 
-from assets.metadata import Metadata, materialization
+from assets.events import Context, log_made
+from assets.metadata import Metadata
 from pipeline.catching_up import CaughtUp
 from pipeline.consolidating import consolidate
 from pipeline.consolidation import CONSOLIDATED
@@ -101,7 +102,7 @@ def consolidated(universe: Universe) -> dg.AssetsDefinition:
 
 
 def log_consolidated(
-    context: dg.OpExecutionContext | dg.AssetExecutionContext,
+    context: Context,
     database: Database,
     instruments: Mapping[str, int],
     done: Mapping[int, CaughtUp],
@@ -121,14 +122,14 @@ def log_consolidated(
     months = {name: done[number].months for name, number in instruments.items() if number in done}
     cells = [Cell(name, month) for name in sorted(months) for month in sorted(months[name])]
     with LedgerSession(database) as session:
-        for cell in cells:
-            partition, shown = to_instrument_key(cell), _of_cell(_served(session, cell))
-            for key in (_BARS_1M, _HIGHER):
-                context.log_event(materialization(key, partition, shown))
+        shown: dict[str, Metadata] = {
+            to_instrument_key(cell): _of_cell(_served(session, cell)) for cell in cells
+        }
+    log_made(context, dict.fromkeys((_BARS_1M, _HIGHER), shown), {})
 
 
 def _tell(
-    context: dg.OpExecutionContext | dg.AssetExecutionContext,
+    context: Context,
     numbers: Mapping[str, int],
     done: Mapping[int, CaughtUp],
 ) -> None:

@@ -14,7 +14,8 @@ from pydantic import Field
 from assets import metadata
 from assets.consolidated import log_consolidated
 from assets.downloading import follow_minutes, look
-from assets.minutes import failure, tell, warn_of_incomplete
+from assets.events import failure, log_made
+from assets.minutes import problems, tell, warn_of_incomplete
 from assets.outcomes import CellOutcome, outcome_of
 from pipeline.download import Downloader
 from pipeline.heal import Healing, default_budget, find_tasks, heal
@@ -117,14 +118,15 @@ def _finish(
         "bars": metadata.of_cell_bars,
     }
     totals = metadata.of_run(outcomes)
-    for outcome in outcomes:
-        if _whole(outcome):
-            for name, describe in shown.items():
-                key, partition = dg.AssetKey([provider, name]), to_key(outcome.cell)
-                found = totals | describe(outcome)
-                context.log_event(metadata.materialization(key, partition, found))
+    made: dict[dg.AssetKey, dict[str, metadata.Metadata]] = {
+        dg.AssetKey([provider, name]): {
+            to_key(outcome.cell): describe(outcome) for outcome in outcomes if _whole(outcome)
+        }
+        for name, describe in shown.items()
+    }
+    log_made(context, made, totals)
     left = {"left_listing_months": dg.MetadataValue.int(len(healing.left))}
-    if bad := [outcome for outcome in outcomes if outcome.problem]:
+    if bad := problems(outcomes):
         raise failure(bad, totals | left)
     context.add_output_metadata(totals | left)
 

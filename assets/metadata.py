@@ -13,7 +13,6 @@ from assets.pictures import picture
 from pipeline.aggregation import TIMEFRAME_SCHEMA
 from pipeline.store.reasons import ReasonedGap
 from pipeline.store.series import MINUTE_SCHEMA
-from resources.partitions import dimension_tags
 
 Metadata = dict[str, dg.MetadataValue]
 DefinitionMetadata = Mapping[str, dg.MetadataValue | str | dg.TableSchema]
@@ -91,15 +90,6 @@ def _schema(bars: pa.Schema) -> dg.TableSchema:
         for field in bars
     ]
     return dg.TableSchema(columns=[*names, *values, *_INSTRUMENT])
-
-
-def materialization(
-    key: dg.AssetKey, partition: dg.MultiPartitionKey, shown: Metadata
-) -> dg.AssetMaterialization:
-    """Return the event that a partition of an asset was made, by whatever run."""
-    return dg.AssetMaterialization(
-        key, partition=partition, metadata=shown, tags=dimension_tags(partition)
-    )
 
 
 def of_cell(outcome: CellOutcome) -> Metadata:

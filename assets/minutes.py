@@ -9,16 +9,17 @@ were.
 
 # No `from __future__ import annotations`: Dagster reads the asset's annotations as they are.
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 import dagster as dg
 from pydantic import Field
 
 from assets import heat_map, metadata
-from assets.checks import logged, minutes_add_up, minutes_add_up_spec
+from assets.checks import minutes_add_up, minutes_add_up_spec
 from assets.consolidated import log_consolidated
 from assets.downloading import download_cells, follow_minutes, judge_cells
+from assets.events import Context, Problem, finish
 from assets.outcomes import CellOutcome
 from pipeline.plan import CELLS_PER_RUN
 from pipeline.providers.errors import ProviderError
@@ -31,7 +32,6 @@ from resources.downloads import DownloadsResource
 from resources.ledger import LedgerResource
 from resources.partitions import cell_partitions, to_cell, to_key
 
-_SHOWN = 20
 _BARS = (
     "The 1-minute bars of {provider}, one partition a listing and month.\n\n"
     "Materializing asks for what is wanted and not covered yet, so it costs nothing for what is "
@@ -123,7 +123,15 @@ def minutes(provider: str, universe: Universe) -> dg.AssetsDefinition:
             gaps: metadata.of_cell_gaps,
             higher: metadata.of_cell_bars,
         }
-        selected = {key: shown[key] for key in shown if key in context.selected_asset_keys}
+        made: dict[dg.AssetKey, dict[str, metadata.Metadata]] = {
+            key: {
+                to_key(outcome.cell): describe(outcome)
+                for outcome in outcomes
+                if not outcome.problem
+            }
+            for key, describe in shown.items()
+            if key in context.selected_asset_keys
+        }
         picture = heat_map.of_provider(database, provider)
         health = _health(database, provider, started)
         with LedgerSession(database) as session:
@@ -132,7 +140,7 @@ def minutes(provider: str, universe: Universe) -> dg.AssetsDefinition:
             minutes_add_up(key.asset_key, outcomes, picture, health, endangered)
             for key in context.selected_asset_check_keys
         ]
-        yield from _finish(context, selected, outcomes, checks)
+        yield from finish(context, made, metadata.of_run(outcomes), problems(outcomes), checks)
 
     return step
 
@@ -162,7 +170,7 @@ def _spec(
     )
 
 
-def tell(context: dg.OpExecutionContext | dg.AssetExecutionContext, outcome: CellOutcome) -> None:
+def tell(context: Context, outcome: CellOutcome) -> None:
     """Log what was done for a cell."""
     name, report = to_key(outcome.cell), outcome.report
     if outcome.problem:
@@ -179,9 +187,7 @@ def tell(context: dg.OpExecutionContext | dg.AssetExecutionContext, outcome: Cel
         )
 
 
-def warn_of_incomplete(
-    context: dg.OpExecutionContext | dg.AssetExecutionContext, outcome: CellOutcome
-) -> None:
+def warn_of_incomplete(context: Context, outcome: CellOutcome) -> None:
     """Log that bars were built over minutes that are still to come."""
     coverage, lacking = outcome.state.coverage, sum(count.incomplete for count in outcome.bars)
     if lacking and coverage is not None and coverage.failed + coverage.pending:
@@ -195,41 +201,10 @@ def warn_of_incomplete(
         )
 
 
-def _finish(
-    context: dg.AssetExecutionContext,
-    shown: Mapping[dg.AssetKey, Callable[[CellOutcome], metadata.Metadata]],
-    outcomes: Sequence[CellOutcome],
-    checks: Sequence[dg.AssetCheckResult],
-) -> Iterator[dg.MaterializeResult[None]]:
-    totals = metadata.of_run(outcomes)
-    bad = [outcome for outcome in outcomes if outcome.problem]
-    if bad:
-        # An error marks no partition as materialized, so the good ones are logged one by one.
-        for key, describe in shown.items():
-            for outcome in outcomes:
-                if not outcome.problem:
-                    found = totals | describe(outcome)
-                    context.log_event(metadata.materialization(key, to_key(outcome.cell), found))
-        for check in checks:
-            context.log_event(logged(check))
-        raise failure(bad, totals)
-    for key, describe in shown.items():
-        for outcome in outcomes:
-            if found := describe(outcome):
-                context.add_asset_metadata(found, key, partition_key=to_key(outcome.cell))
-        mine = [check for check in checks if check.asset_key == key]
-        yield dg.MaterializeResult(asset_key=key, metadata=totals, check_results=mine)
-
-
-def failure(bad: Sequence[CellOutcome], totals: metadata.Metadata) -> dg.Failure:
-    """Return the failure that names the cells that are not complete, and why."""
-    lines = [f"{to_key(outcome.cell)}: {outcome.problem}" for outcome in bad]
-    more = [f"and {len(lines) - _SHOWN} more, see the run's log"] if len(lines) > _SHOWN else []
-    return dg.Failure(
-        "\n".join([f"{len(bad)} partitions are not complete:", *lines[:_SHOWN], *more]),
-        metadata={
-            **totals,
-            "not_complete": dg.MetadataValue.json([to_key(outcome.cell) for outcome in bad]),
-        },
-        allow_retries=any(outcome.retryable for outcome in bad),
-    )
+def problems(outcomes: Iterable[CellOutcome]) -> list[Problem]:
+    """Return the cells that are not complete, and why."""
+    return [
+        Problem(to_key(outcome.cell), outcome.problem, outcome.retryable)
+        for outcome in outcomes
+        if outcome.problem
+    ]

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import dagster as dg
 
 from assets.consolidated import consolidated
+from assets.fundamentals import combined, fundamentals
 from assets.healing import heal_job
 from assets.markets import markets
 from assets.minutes import minutes
@@ -61,6 +62,8 @@ def build_defs(
         assets = [minutes(provider, universe) for provider in providers]
         assets += [markets(name, universe) for name in providers if has_list(universe, name)]
         assets += [consolidated(universe)] if providers else []
+        assets += [fundamentals(name, universe) for name in universe.fundamentals_providers]
+        assets += [combined(universe)] if universe.fundamentals_providers else []
         jobs = [heal_job(provider, universe) for provider in providers]
     return dg.Definitions(
         assets=assets,

@@ -1,6 +1,6 @@
-"""Downloaders for the universe's providers, as a resource."""
+"""What asks the universe's providers, as a resource."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -9,8 +9,11 @@ from pydantic import Field
 
 from pipeline.asking import Patience
 from pipeline.download import Downloader
-from pipeline.opening import open_listed
+from pipeline.opening import open_asked, open_listed
+from pipeline.refreshing import Refreshed, refresh
 from pipeline.store.database import Database
+from pipeline.store.session import LedgerSession
+from pipeline.store.snapshots import subjects
 from pipeline.taking import TakenList, take_list
 from pipeline.universe import Universe
 
@@ -56,6 +59,43 @@ class DownloadsResource(dg.ConfigurableResource["DownloadsResource"]):
         return take_list(
             universe, provider, database, patience=self._patience(), accept_short=accept_short
         )
+
+    def refresh(
+        self,
+        database: Database,
+        universe: Universe,
+        provider: str,
+        instruments: Sequence[str],
+        *,
+        force: bool,
+    ) -> Sequence[Refreshed]:
+        """Ask a provider of the universe for the documents about instruments that are due.
+
+        Args:
+            database: The ledger's database.
+            universe: The universe.
+            provider: The provider's name in it.
+            instruments: The instruments' keys; those that it is not asked about are left out.
+            force: Whether to ask for all documents, due or not.
+
+        Raises:
+            Unsupported: There is no such client.
+            MissingKeys: It wants keys that are not set.
+            DatabaseError: The ledger cannot be reached.
+        """
+        with (
+            LedgerSession(database) as session,
+            open_asked(universe, provider, database) as client,
+        ):
+            asked = session.run(lambda connection: subjects(connection, provider, instruments))
+            return refresh(
+                session,
+                client,
+                asked,
+                force=force,
+                strategy=universe.combine,
+                patience=self._patience(),
+            )
 
     def _patience(self) -> Patience:
         return Patience(

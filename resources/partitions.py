@@ -1,4 +1,4 @@
-"""Partitions: listings of a provider, or instruments, times months.
+"""Partitions: listings of a provider, or instruments, times months; instruments alone.
 
 What belongs here: how they are named, and that every listing and instrument of the universe has its
 key. What a partition holds is the assets' business.
@@ -16,6 +16,7 @@ LISTING, INSTRUMENT, MONTH = "listing", "instrument", "month"
 """The dimensions. Dagster sorts them by name, and joins their keys with a bar in that order."""
 _BETWEEN = "|"
 _LISTINGS, _INSTRUMENTS = "_listings", "instruments"
+_FUNDAMENTALS = "fundamentals"
 
 
 def listing_partitions(provider: str) -> dg.DynamicPartitionsDefinition:
@@ -34,6 +35,15 @@ def instrument_partitions(first_month: date) -> dg.MultiPartitionsDefinition:
     """Return all instruments times the months from the first to the current one."""
     instruments = dg.DynamicPartitionsDefinition(name=_INSTRUMENTS)
     return dg.MultiPartitionsDefinition({INSTRUMENT: instruments, MONTH: _months(first_month)})
+
+
+def subject_partitions(provider: str | None = None) -> dg.DynamicPartitionsDefinition:
+    """Return the instruments that a provider is asked about, or that any is (None)."""
+    return dg.DynamicPartitionsDefinition(name=_subjects(provider))
+
+
+def _subjects(provider: str | None) -> str:
+    return _FUNDAMENTALS if provider is None else f"{provider}_{_FUNDAMENTALS}"
 
 
 def from_listings() -> dg.MultiPartitionMapping:
@@ -66,8 +76,10 @@ def to_instrument_key(cell: Cell) -> dg.MultiPartitionKey:
     return dg.MultiPartitionKey({INSTRUMENT: cell.listing, MONTH: cell.month.isoformat()})
 
 
-def dimension_tags(key: dg.MultiPartitionKey) -> Mapping[str, str]:
+def dimension_tags(key: str) -> Mapping[str, str]:
     """Return the tags that Dagster itself gives to a materialization of a partition."""
+    if not isinstance(key, dg.MultiPartitionKey):
+        return {}
     return {f"dagster/partition/{name}": each for name, each in key.keys_by_dimension.items()}
 
 
@@ -89,7 +101,12 @@ def _wanted(universe: Universe) -> dict[str, list[str]]:
         f"{provider}{_LISTINGS}": [spec.key for spec in universe.listings(provider)]
         for provider in universe.bar_providers
     }
-    return wanted | {_INSTRUMENTS: sorted({spec.instrument for spec in universe.listings()})}
+    wanted[_INSTRUMENTS] = sorted({spec.instrument for spec in universe.listings()})
+    for provider in (*universe.fundamentals_providers, None):
+        wanted[_subjects(provider)] = sorted(
+            {spec.instrument for spec in universe.fundamentals(provider)}
+        )
+    return wanted
 
 
 def sync_partitions(

@@ -185,6 +185,12 @@ class Universe(FileModel):
         rows = {name: CAPABILITIES.get(self.source(name)) for name in self.providers}
         return tuple(sorted(name for name, row in rows.items() if row is None or row.bars))
 
+    @property
+    def fundamentals_providers(self) -> tuple[str, ...]:
+        """The providers that serve fundamentals, sorted."""
+        rows = {name: CAPABILITIES.get(self.source(name)) for name in self.providers}
+        return tuple(sorted(name for name, row in rows.items() if row and row.documents))
+
     def _turns(self, instrument: InstrumentConfig) -> dict[str, int]:
         roles = {name: listing.role for name, listing in instrument.listings.items()}
         return standbys(self.selection, instrument.asset_class, instrument.region, roles)
