@@ -36,6 +36,11 @@ class _Coin:
 _BTC, _ETH = _Coin("Bitcoin", 60_000, 4), _Coin("Ether", 3_000, 30)
 _LTC, _SOL = _Coin("Litecoin", 90, 60), _Coin("Solana", 150, 200)
 _COINS = {"BTC": _BTC, "ETH": _ETH, "LTC": _LTC, "SOL": _SOL}
+_KNOWN = {
+    "bitcoin": {"symbol": "btc", "name": "Bitcoin", "supply": 19.7e6, "max_supply": 21e6},
+    "ethereum": {"symbol": "eth", "name": "Ethereum", "supply": 120.1e6, "rank": 2},
+}
+_ABOUT = {"BTC-USD": {"coingecko": "bitcoin"}, "ETH-USD": {"coingecko": "ethereum"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,9 @@ class World:
     def requests_sent(self) -> tuple[int, int]:
         """Return how many requests the venue has answered in this run: for bars, and all."""
         report = _session().get(f"{self.url}/_venue/requests", timeout=30).json()
-        for_bars = sum(each["count"] for each in report["counts"] if each["symbol"])
+        for_bars = sum(
+            each["count"] for each in report["counts"] if each["symbol"] and not each["document"]
+        )
         return for_bars, report["total"]
 
     def venue(self) -> dict[str, Any]:
@@ -133,6 +140,12 @@ class World:
                 "kraken": {
                     "markets": {f"{name}-USD": _market(name, old) for name in ("BTC", "ETH", "LTC")}
                 },
+                "coingecko": {
+                    "coins": {
+                        "bitcoin": {**_KNOWN["bitcoin"], "price": _BTC.price},
+                        "ethereum": {**_KNOWN["ethereum"], "price": _ETH.price},
+                    }
+                },
                 **stocks.venue(),
             }
         }
@@ -143,7 +156,7 @@ class World:
         recently = {"start": _day(self.created - 20 * _DAY)}
         providers: dict[str, dict[str, Any]] = {
             name: {"base_url": f"{self.url}/{name}"}
-            for name in ("binance", "bitfinex", "coinbase", "kraken")
+            for name in ("binance", "bitfinex", "coinbase", "coingecko", "kraken")
         }
         # Months are runs in Dagster, and those cost more here than their downloads.
         providers["coinbase"]["start"] = _day(self.created - 15 * _DAY)
@@ -175,6 +188,7 @@ class World:
                 provider: {"symbol": f"{base}/{quote}", **options, "end": end}
                 for provider, options in listings.items()
             },
+            "fundamentals": _ABOUT.get(f"{base}-{quote}", {}),
         }
 
     def _move(self) -> World:

@@ -1,6 +1,7 @@
 """The stocks of the demo: two at Alpaca, around days that are not like others, and one at Yahoo.
 
-What belongs here: which of them, and which days. Where they are served is `pipeline.demo`'s.
+What belongs here: which of them, which days, and what is known of the companies. Where they are
+served is `pipeline.demo`'s.
 """
 
 from __future__ import annotations
@@ -29,21 +30,64 @@ _MARKETS: Final = {
     },
     "yahoo": {"IBM": {"price": 190, "volume": 9_000, "quiet": 0.05, "listed_on": "NYSE"}},
 }
+_COMPANIES: Final = {
+    "AAPL": {
+        "name": "Apple Inc.",
+        "revenue": 274.5e9,
+        "growth": 0.07,
+        "margin": 0.24,
+        "shares": 15.3e9,
+        "price": 180,
+        "dividend": 1.0,
+        "year_end": "09-28",
+        "employees": 164_000,
+        "industry": "Consumer Electronics",
+    },
+    "MSFT": {
+        "name": "Microsoft Corporation",
+        "revenue": 143e9,
+        "growth": 0.13,
+        "margin": 0.35,
+        "shares": 7.43e9,
+        "price": 330,
+        "dividend": 3.0,
+        "year_end": "06-30",
+        "employees": 221_000,
+    },
+    "IBM": {
+        "name": "International Business Machines Corporation",
+        "revenue": 55.2e9,
+        "growth": 0.03,
+        "margin": 0.1,
+        "shares": 0.92e9,
+        "price": 190,
+        "dividend": 6.6,
+        "employees": 282_200,
+        "industry": "Information Technology Services",
+        "listed_on": "NYSE",
+        "filed_after_days": 56,
+    },
+}
+_ASKED: Final = ("fmp", "yahoo")
+"""Who is asked about all of them."""
 _NAMES: Final = {"AAPL": "Apple", "MSFT": "Microsoft", "IBM": "IBM"}
 
 
 def venue() -> dict[str, Any]:
-    """Return the venue's markets."""
+    """Return the venue's markets and companies."""
     listed = {"listed_at": datetime(2020, 1, 2, 9, tzinfo=UTC)}
-    return {
+    found: dict[str, Any] = {
         name: {"markets": {symbol: listed | market for symbol, market in markets.items()}}
         for name, markets in _MARKETS.items()
     }
+    for name in _ASKED:
+        found.setdefault(name, {})["companies"] = _COMPANIES
+    return found
 
 
 def providers(url: str) -> dict[str, dict[str, Any]]:
     """Return the providers of the universe."""
-    return {name: {"base_url": f"{url}/{name}"} for name in _MARKETS}
+    return {name: {"base_url": f"{url}/{name}"} for name in sorted({*_MARKETS, *_ASKED})}
 
 
 def instruments(created: datetime) -> dict[str, Any]:
@@ -77,6 +121,7 @@ def instruments(created: datetime) -> dict[str, Any]:
                     "end": f"{min(end, now):%Y-%m-%dT%H:%MZ}",
                 }
             },
+            "fundamentals": dict.fromkeys(_ASKED, symbol),
         }
         for symbol, (provider, start, end) in spans.items()
     }

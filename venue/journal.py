@@ -11,7 +11,10 @@ _KEPT = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One request. `time` is wall time in UTC milliseconds; `start`/`stop` the candle window."""
+    """One request. `time` is wall time in UTC milliseconds; `start`/`stop` the candle window.
+
+    `document` tells a request for a document about a company or coin.
+    """
 
     time: int
     exchange: str
@@ -23,18 +26,19 @@ class Entry:
     status: int
     rows: int
     faults: tuple[str, ...] = ()
+    document: bool = False
 
 
 class Journal:
     """Counts since the last reset, and a bounded list of entries."""
 
     def __init__(self) -> None:
-        self._counts: Counter[tuple[str, str, str | None]] = Counter()
+        self._counts: Counter[tuple[str, str, str | None, bool]] = Counter()
         self._latest: deque[Entry] = deque(maxlen=_KEPT)
 
     def write(self, entry: Entry) -> None:
         """Count and keep a request."""
-        self._counts[entry.exchange, entry.endpoint, entry.symbol] += 1
+        self._counts[entry.exchange, entry.endpoint, entry.symbol, entry.document] += 1
         self._latest.append(entry)
 
     def clear(self) -> None:
@@ -44,7 +48,7 @@ class Journal:
 
     def report(self, since_ms: int = 0) -> dict[str, Any]:
         """Return counts, and the kept requests not older than `since_ms` (wall time, UTC)."""
-        names = ("exchange", "endpoint", "symbol")
+        names = ("exchange", "endpoint", "symbol", "document")
         counts = [
             {**dict(zip(names, key, strict=True)), "count": count}
             for key, count in self._counts.items()

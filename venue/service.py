@@ -141,6 +141,7 @@ class _Call:
             status=reply.answer.status,
             rows=self._rows,
             faults=tuple(fault.kind for fault in self._faults),
+            document=target.document,
         )
 
     def _target(self) -> Target:
@@ -158,10 +159,11 @@ class _Call:
 
     def _true_answer(self, faults: Sequence[Fault]) -> Answer:
         """Return what the exchange says, with the faults of bars and rows in it."""
+        of_documents = [fault for fault in faults if fault.kind in DOCUMENT_KINDS]
         if self._recorded is not None:
-            return self._recorded
+            shelf = self._exchange.shelf
+            return shelf.changed(self._recorded, of_documents) if shelf else self._recorded
         if self._subject and self._exchange.shelf:
-            of_documents = [fault for fault in faults if fault.kind in DOCUMENT_KINDS]
             return self._exchange.shelf.answer(
                 self._subject, self._query, self._now_ms, of_documents
             )

@@ -41,7 +41,10 @@ class Shelf:
         about = self._known.get(subject.name)
         if about is None:
             return self._dialect.unknown_subject(subject, query)
-        answer = self._dialect.document(subject, about, query, now_ms)
+        return self.changed(self._dialect.document(subject, about, query, now_ms), faults)
+
+    def changed(self, answer: Answer, faults: Sequence[Fault]) -> Answer:
+        """Return an answer, also a recorded one, with what faults do to its numbers."""
         for fault in faults:
             if fault.kind in {"bad_numbers", "other_unit"}:
                 document = self._changed(orjson.loads(answer.body), fault, "")

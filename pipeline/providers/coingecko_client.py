@@ -20,7 +20,7 @@ from pipeline.providers.errors import (
     MalformedAnswer,
     ProviderError,
     RateLimited,
-    Unsupported,
+    RequestRefused,
     shortened,
 )
 from pipeline.providers.headers import read_retry_after
@@ -39,7 +39,8 @@ _QUESTION: Final = {
 }
 _UNKNOWN: Final = "coin not found"
 _NOT_PAID: Final = 10_005
-"""The vendor's code of what its free plans have not; its other codes are about keys."""
+_WRONG_KEY: Final = frozenset({10_002, 10_010, 10_011})
+"""The vendor's own codes."""
 
 
 def open_client(name: str, options: ProviderOptions, limiter: Limiter) -> CoinGeckoProvider:
@@ -111,8 +112,8 @@ class CoinGeckoProvider(VendorProvider):
         if HTTPStatus.TOO_MANY_REQUESTS in {answer.status, code}:
             return RateLimited(self.name, what, retry_after=read_retry_after(answer.headers, now))
         if code == _NOT_PAID:
-            return Unsupported(self.name, what, "leave this provider out for this instrument")
-        if answer.status == HTTPStatus.UNAUTHORIZED or code is not None:
+            return RequestRefused(self.name, what, "leave this provider out for this instrument")
+        if answer.status == HTTPStatus.UNAUTHORIZED or code in _WRONG_KEY:
             return AuthenticationFailed(
                 self.name, what, "check COINGECKO_DEMO_API_KEY, or unset it"
             )

@@ -19,7 +19,7 @@ from pipeline.providers.errors import (
     MalformedAnswer,
     ProviderError,
     RateLimited,
-    Unsupported,
+    RequestRefused,
     shortened,
 )
 from pipeline.providers.headers import read_retry_after
@@ -100,9 +100,11 @@ class FmpProvider(VendorProvider):
         if any(word in told for word in _LIMITED):
             return RateLimited(self.name, what, retry_after=read_retry_after(answer.headers, now))
         if status == HTTPStatus.PAYMENT_REQUIRED or any(word in told for word in _NOT_PAID):
+            # A plan may leave out single symbols, of which the others know nothing.
             fix = "use a key of a plan that has it, or another provider"
-            return Unsupported(self.name, what, fix)
-        if status == HTTPStatus.UNAUTHORIZED or "api key" in told or "apikey" in told:
+            return RequestRefused(self.name, what, fix)
+        refused = status == HTTPStatus.UNAUTHORIZED or (told and status == HTTPStatus.FORBIDDEN)
+        if refused or "api key" in told or "apikey" in told:
             return AuthenticationFailed(self.name, what, "check FMP_API_KEY")
         if told and status == HTTPStatus.OK:
             return MalformedAnswer(self.name, f"answers in words: {what}")

@@ -107,3 +107,35 @@ def test_a_price_changes_with_the_day_and_not_within_it(venue: Venue) -> None:
     assert told(venue, "coingecko") == first
     venue.clock.set(now_ms=now_ms + 86_400_000, speed=0)
     assert told(venue, "coingecko") != first
+
+
+def test_a_recorded_document_can_be_spoiled_too(tmp_path: Path) -> None:
+    (tmp_path / "body.json").write_bytes(
+        b'[{"symbol": "ACME", "price": 3, "dividendYieldTTM": 0.5}]'
+    )
+    section = {"recorded": {"/stable/ratios-ttm?symbol=ACME": "body.json"}}
+    venue = Venue(parse({"exchanges": {"fmp": section}}, tmp_path))
+    assert told(venue, "fmp")["price"] == 3
+    venue.faults.add(Fault.parse({"kind": "other_unit", "variant": "percent"}))
+    assert told(venue, "fmp") == {"symbol": "ACME", "price": 3, "dividendYieldTTM": 50}
+
+
+@pytest.mark.parametrize("name", ["yahoo", "alpha_vantage"])
+def test_vendors_of_bars_tell_of_companies_as_well(name: str) -> None:
+    section = {"companies": {"ACME": ACME}, "markets": {"ACME": {}}}
+    venue = Venue(parse({"exchanges": {name: section}}, Path()))
+    path, query = {
+        "yahoo": (
+            "/v10/finance/quoteSummary/ACME",
+            {"modules": "price,nothing", "crumb": "u7cO3bWvLdE"},
+        ),
+        "alpha_vantage": ("/query", {"function": "OVERVIEW", "symbol": "ACME", "apikey": "k"}),
+    }[name]
+    body = venue.reply(name, path, query).answer.body
+    assert b"Acme Inc." in body
+    if name == "yahoo":
+        assert list(orjson.loads(body)["quoteSummary"]["result"][0]) == ["price"]
+        refused = venue.reply(name, path, query | {"crumb": "old"}).answer
+        assert (refused.status, b"Invalid Crumb" in refused.body) == (401, True)
+    else:
+        assert all(isinstance(value, str) for value in orjson.loads(body).values())

@@ -1,32 +1,20 @@
-"""Documents about companies and coins: as they were sent, or an error, and never in between."""
+"""Documents about companies and coins: as they were sent, of whom was asked, within limits."""
 
 from __future__ import annotations
 
 import json
-import logging
 import re
-from datetime import timedelta
 from typing import Any
 from urllib.request import urlopen
 
 import orjson
 import pytest
-from curl_cffi.requests import Response
-from pydantic import SecretStr
 
 from pipeline.fundamentals.parsing import parse
 from pipeline.fundamentals.registry import registry
-from pipeline.providers import yahoo_documents
 from pipeline.providers.capabilities import RateLimit
 from pipeline.providers.errors import (
-    AuthenticationFailed,
-    MalformedAnswer,
-    MissingKeys,
     ProviderError,
-    ProviderUnavailable,
-    RateLimited,
-    RequestRefused,
-    RequestTimedOut,
     Unsupported,
 )
 from pipeline.providers.limiter import Send, Unlimited
@@ -36,26 +24,7 @@ from pipeline.providers.registry import open_fundamentals, open_provider
 from pipeline.providers.table import CAPABILITIES
 from tests.venue import recordings
 from tests.wire.documents import COMPANIES, DOCUMENTS, KEY, NOW, RECORDED, SUBJECTS, DocumentsOpener
-from tests.wire.test_alpha_vantage_trouble import Pauses, everything_about
 from venue import VenueProcess
-
-FAULTS: dict[str, tuple[type[ProviderError], bool]] = {
-    "rate_limit": (RateLimited, True),
-    "error_body": (RateLimited, True),
-    "server_error": (ProviderUnavailable, True),
-    "timeout": (RequestTimedOut, True),
-    "disconnect": (ProviderUnavailable, True),
-    "truncated": (ProviderUnavailable, True),
-    "truncated_json": (MalformedAnswer, True),
-    "not_json": (MalformedAnswer, True),
-    "empty_object": (MalformedAnswer, True),
-    "empty_body": (MalformedAnswer, True),
-    "not_paid": (Unsupported, False),
-    "connection": (ProviderUnavailable, True),
-}
-OTHERWISE: dict[tuple[str, str], tuple[type[ProviderError], bool]] = {
-    ("yahoo", "not_paid"): (ProviderUnavailable, True),  # it wants no keys: a matter of cookies
-}
 
 
 @pytest.mark.parametrize(("name", "document"), DOCUMENTS)
@@ -104,52 +73,11 @@ def test_a_recorded_document_comes_byte_for_byte(
     assert text.encode() == recorded
 
 
-@recordings.needed
-def test_a_recorded_404_of_yahoos_says_that_there_is_none(
-    ask: DocumentsOpener, documents_venue: VenueProcess
-) -> None:
-    assert ask("yahoo").fetch_document("QQQ", "quoteSummary") is None
-    (request,) = [one for one in documents_venue.requests()["requests"] if one["symbol"]]
-    assert request["status"] == 404
-
-
 @pytest.mark.parametrize(("name", "document"), DOCUMENTS)
 def test_of_whom_a_vendor_does_not_know_it_has_no_document(
     name: str, document: str, ask: DocumentsOpener
 ) -> None:
     assert ask(name).fetch_document("NOPE", document) is None
-
-
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    # An empty object is Alpha Vantage's word that it has none.
-    [(n, k) for n in SUBJECTS for k in FAULTS if (n, k) != ("alpha_vantage", "empty_object")],
-)
-def test_what_is_no_answer_is_an_error_without_a_key_and_never_a_document_or_none(
-    name: str,
-    kind: str,
-    ask: DocumentsOpener,
-    documents_venue: VenueProcess,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    limiter, options = Pauses(), dict[str, Any]()
-    if kind == "connection":
-        options["base_url"] = "http://127.0.0.1:9"
-    else:
-        documents_venue.post_fault(kind, seconds=2, symbol=SUBJECTS[name])
-    client = ask(name, limiter=limiter, **options)
-    expected, retryable = OTHERWISE.get((name, kind), FAULTS[kind])
-    document = client.capabilities.documents[0]
-    with caplog.at_level(logging.DEBUG), pytest.raises(expected) as caught:
-        client.fetch_document(SUBJECTS[name], document)
-    assert caught.value.retryable is retryable
-    assert name == "yahoo" or caught.value.__cause__ is caught.value.__context__ is None
-    shown = [everything_about(caught.value), client, vars(client)]
-    shown += [vars(part) for part in vars(client).values() if hasattr(part, "__dict__")]
-    logged = [record.args for record in caplog.records]
-    assert "MARKED" not in f"{shown} {limiter.pauses} {caplog.text} {logged}"
-    documents_venue.clear_faults()
-    assert ask(name).fetch_document(SUBJECTS[name], document)
 
 
 @pytest.mark.parametrize("name", SUBJECTS)
@@ -159,21 +87,6 @@ def test_a_document_that_there_is_not_is_not_asked_for(
     with pytest.raises(ValueError, match="has no document 'horoscope'; it has"):
         ask(name).fetch_document(SUBJECTS[name], "horoscope")
     assert documents_venue.requests()["total"] == 0
-
-
-@pytest.mark.parametrize("name", SUBJECTS)
-def test_a_refusal_pauses_everybody(
-    name: str, ask: DocumentsOpener, documents_venue: VenueProcess
-) -> None:
-    limiter = Pauses()
-    client = ask(name, limiter=limiter)
-    documents_venue.post_fault("rate_limit", retry_after=7, symbol=SUBJECTS[name])
-    with pytest.raises(RateLimited):
-        client.fetch_document(SUBJECTS[name], client.capabilities.documents[0])
-    ((pause, reason),) = limiter.pauses
-    told = {"coingecko": timedelta(seconds=7), "alpha_vantage": timedelta(minutes=1)}
-    assert pause == told.get(name, client.capabilities.refusal_pause)
-    assert re.search("limit|frequency|429", reason, re.IGNORECASE)
 
 
 class Noting(Unlimited):
@@ -196,22 +109,6 @@ def test_each_request_is_counted_against_the_limit_and_the_budget(
     for _ in range(2):
         client.fetch_document(SUBJECTS[name], client.capabilities.documents[0])
     assert limiter.asked == [(limit, 1, budget)] * client.requests_sent
-
-
-def test_a_vendor_without_its_key_is_not_asked_and_says_which_one() -> None:
-    with pytest.raises(MissingKeys, match="FMP_API_KEY not set"):
-        open_fundamentals("fmp", ProviderOptions(source="fmp"), Unlimited())
-
-
-def test_a_key_that_is_not_taken_is_an_error_that_says_which(
-    ask: DocumentsOpener, documents_venue: VenueProcess
-) -> None:
-    for name, key in (("fmp", "FMP_API_KEY"), ("coingecko", "COINGECKO_DEMO_API_KEY")):
-        client = ask(name, keys={key: SecretStr("MARKEDOTHER")})
-        with pytest.raises(AuthenticationFailed, match=key) as caught:
-            client.fetch_document(SUBJECTS[name], client.capabilities.documents[0])
-        assert "MARKED" not in everything_about(caught.value)
-    assert "MARKED" not in json.dumps(documents_venue.requests())
 
 
 def test_coingecko_is_asked_without_a_key_and_by_id_alone(ask: DocumentsOpener) -> None:
@@ -269,58 +166,6 @@ def test_the_numbers_of_an_invented_year_hang_together(documents_venue: VenuePro
         assert balance["totalAssets"] - balance["totalLiabilities"] == balance["totalEquity"]
         assert flow["operatingCashFlow"] + flow["capitalExpenditure"] == flow["freeCashFlow"]
         assert 0 < income["epsDiluted"] < income["eps"]
-
-
-def test_a_404_of_another_kind_does_not_say_that_there_is_none(
-    ask: DocumentsOpener, documents_venue: VenueProcess
-) -> None:
-    for name, symbol in SUBJECTS.items():
-        client = ask(name, base_url=f"{documents_venue.url}/nowhere")
-        with pytest.raises(RequestRefused, match="check base_url"):
-            client.fetch_document(symbol, client.capabilities.documents[0])
-
-
-def test_a_crumb_that_yahoo_does_not_take_any_more_is_replaced(
-    ask: DocumentsOpener, documents_venue: VenueProcess
-) -> None:
-    client = ask("yahoo")
-    first = client.fetch_document("ACME", "quoteSummary")
-    documents_venue.post_fault("not_paid", symbol="ACME", times=1)
-    assert client.fetch_document("ACME", "quoteSummary") == first
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "expected"),
-    [
-        (404, {"quoteSummary": {"result": None, "error": {"code": "Not Found"}}}, None),
-        (404, {"finance": {"result": None, "error": {"code": "Not Found"}}}, RequestRefused),
-        (404, {"quoteSummary": {"result": None, "error": {"code": "Gone"}}}, RequestRefused),
-        (200, {"quoteSummary": {"result": None, "error": {"code": "Not Found"}}}, MalformedAnswer),
-        (200, {"quoteSummary": {"result": None, "error": None}}, MalformedAnswer),
-        (200, {"finance": {"result": None, "error": {"code": "Internal"}}}, MalformedAnswer),
-        (401, {"finance": {"error": {"code": "Unauthorized"}}}, ProviderUnavailable),
-        (500, {"quoteSummary": {"error": {"code": "Internal"}}}, ProviderUnavailable),
-        (999, {}, RateLimited),
-        (200, {"finance": {"error": {"code": "Too Many Requests"}}}, RateLimited),
-        (200, {"timeseries": {"result": [{"meta": {}}], "error": None}}, None),
-        (200, {"timeseries": {"result": [], "error": None}}, None),
-        (200, {"timeseries": {"result": [None], "error": None}}, "text"),
-        (200, {"chart": {"result": [], "error": None}}, MalformedAnswer),
-        (200, [], MalformedAnswer),
-        (200, None, MalformedAnswer),
-    ],
-)
-def test_what_yahoo_says_is_none_an_error_or_a_document(
-    status: int, body: object, expected: type[ProviderError] | str | None
-) -> None:
-    response = Response()
-    response.status_code, response.content = status, orjson.dumps(body)
-    if isinstance(expected, type):
-        with pytest.raises(expected):
-            yahoo_documents.read("yahoo", response)
-    else:
-        text = yahoo_documents.read("yahoo", response)
-        assert text == (response.content.decode() if expected else None)
 
 
 @pytest.mark.parametrize(("name", "document"), DOCUMENTS)
