@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from itertools import groupby
+from typing import Final
 
 import psycopg
 
@@ -38,6 +39,9 @@ from pipeline.store.snapshots import (
     last_answers,
     note,
 )
+
+NO_TEXT: Final = "it holds characters that are no text"
+"""Why a document is unusable of which what is kept is not what came."""
 
 _NOBODY_CAN_BE_ASKED = (AuthenticationFailed, Unsupported, RateLimited, Paused)
 """Errors after which asking the provider for anything else is of no use."""
@@ -222,7 +226,7 @@ def read(subject: Subject, document: str, payload: str, at: datetime) -> Fetched
     """
     storable = payload.replace("\0", "\ufffd").encode(errors="replace").decode()
     if storable != payload:
-        return Fetched(document, storable, at, Parsed(), "it holds characters that are no text")
+        return Fetched(document, storable, at, Parsed(), NO_TEXT)
     try:
         parsed = parse(registry(), subject.client, document, payload, subject.symbol, at)
     except UnusableDocument as error:

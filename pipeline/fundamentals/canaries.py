@@ -111,6 +111,11 @@ def confirmed(statement: Statement, others: Sequence[Statement]) -> Statement:
     return statement if said == statement.said else replace(statement, said=said)
 
 
+def of_one_scale(field: Field, one: float, other: float) -> bool:
+    """Return whether two values of a field differ as a company does, and not as units do."""
+    return _change(field, one, other) is None
+
+
 def _watched(registry: Registry, one: Said, before: Statement, others: Sequence[Statement]) -> Said:
     field, last = registry.fields.get(one.value.field), _last(one.value, before)
     if field is None or last is None or one.accepted:

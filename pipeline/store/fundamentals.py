@@ -179,6 +179,14 @@ def lock(connection: psycopg.Connection, instrument_id: int) -> None:
     )
 
 
+def lock_named(connection: psycopg.Connection, instrument: str) -> int:
+    """Keep others from combining an instrument, by its key, and return its number."""
+    ((number,),) = connection.execute(
+        "SELECT id FROM ledger.instrument WHERE key = %s FOR NO KEY UPDATE", [instrument]
+    )
+    return int(number)
+
+
 def forget(connection: psycopg.Connection, instrument_id: int, since: datetime) -> None:
     """Take back what was combined of an instrument, and held, from a moment on."""
     row = {"instrument": instrument_id, "since": since}

@@ -1,0 +1,156 @@
+"""Values that are held back, and those of which a person has said that they are right.
+
+What belongs here: the statements. Every function runs inside the caller's transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Final, LiteralString
+
+import psycopg
+from psycopg.rows import class_row
+
+from pipeline.fundamentals.values import Period
+
+_NEWEST: Final[LiteralString] = """
+WITH newest AS (
+    SELECT DISTINCT ON (u.id, s.document) i.key AS instrument, u.provider, s.*
+    FROM ledger.subject u JOIN ledger.instrument i ON i.id = u.instrument_id
+    JOIN ledger.snapshot s ON s.subject_id = u.id AND s.symbol = u.symbol
+    WHERE u.in_universe AND s.unusable IS NULL
+    ORDER BY u.id, s.document, s.fetched_at DESC)
+"""
+
+# All that is held after the same value has that to stand in for it.
+_HELD: Final[LiteralString] = f"""{_NEWEST}
+SELECT n.instrument, n.provider, n.document, v.field, v.period, v.period_end,
+       (SELECT min(s.fetched_at) FROM ledger.snapshot s
+        JOIN ledger.snapshot_value w ON w.snapshot_id = s.id
+        WHERE (s.subject_id, s.document, s.symbol) = (n.subject_id, n.document, n.symbol)
+          AND (w.field, w.period, w.instead) = (v.field, v.period, v.instead)
+          AND w.held IS NOT NULL) AS since,
+       v.held AS why,
+       (SELECT w.number FROM ledger.snapshot_value w
+        WHERE (w.snapshot_id, w.field, w.period) = (v.instead, v.field, v.period)
+          AND w.held IS NULL ORDER BY w.period_end DESC NULLS LAST LIMIT 1) AS old,
+       v.number AS new, v.currency
+FROM newest n JOIN ledger.snapshot_value v ON v.snapshot_id = n.id AND v.held IS NOT NULL
+WHERE n.provider = coalesce(%(provider)s, n.provider)
+  AND n.instrument = coalesce(%(instrument)s, n.instrument)
+ORDER BY n.instrument, n.provider, n.document, v.field, v.period_end
+"""  # noqa: S608  nothing of a user's is in it
+
+_SAID: Final = """
+SELECT s.id AS snapshot, s.document, s.fetched_at, v.field, v.period, v.period_end, v.number,
+       v.held IS NOT NULL AS held, v.accepted,
+       s.fetched_at = max(s.fetched_at) OVER (PARTITION BY s.document) AS newest
+FROM ledger.subject u JOIN ledger.snapshot s ON s.subject_id = u.id AND s.symbol = u.symbol
+LEFT JOIN ledger.snapshot_value v
+  ON v.snapshot_id = s.id AND v.field = %(field)s AND v.number IS NOT NULL
+WHERE u.id = %(subject)s AND s.unusable IS NULL
+ORDER BY s.document, v.period, v.period_end, s.fetched_at DESC
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A value that is held back now.
+
+    Attributes:
+        instrument: The key of the instrument.
+        provider: Who says so.
+        document: In which document.
+        field: The field.
+        period: What time it is about.
+        period_end: Last day of that; None where the document does not say.
+        since: Since when values of this field are held there, UTC.
+        why: What is odd about it.
+        old: What counts in its place.
+        new: What is held.
+        currency: What they are in; None where the field has none.
+    """
+
+    instrument: str
+    provider: str
+    document: str
+    field: str
+    period: Period
+    period_end: date | None
+    since: datetime
+    why: str
+    old: float | None
+    new: float
+    currency: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A number that a provider stated of a field.
+
+    Attributes:
+        snapshot: The number of the document's snapshot.
+        document: Which document it is.
+        fetched_at: When it first came, UTC.
+        field: The field.
+        period: What time it is about.
+        period_end: Last day of that; None where the document does not say.
+        number: The value.
+        held: Whether it is held back.
+        accepted: Whether a person has said that it is right.
+        newest: Whether the document is the newest of its kind.
+    """
+
+    snapshot: int
+    document: str
+    fetched_at: datetime
+    field: str
+    period: Period
+    period_end: date | None
+    number: float
+    held: bool
+    accepted: bool
+    newest: bool
+
+
+def held_values(
+    connection: psycopg.Connection, provider: str | None = None, instrument: str | None = None
+) -> Sequence[Held]:
+    """Return what is held back now, by instrument, provider and field.
+
+    Args:
+        connection: An open connection.
+        provider: Only what this provider says; None for all.
+        instrument: Only what is about this instrument, by key; None for all.
+    """
+    with connection.cursor(row_factory=class_row(Held)) as cursor:
+        row = {"provider": provider, "instrument": instrument}
+        return cursor.execute(_HELD, row).fetchall()
+
+
+def said_of(connection: psycopg.Connection, subject_id: int, field: str) -> Sequence[Said]:
+    """Return the numbers that a subject's documents state of a field.
+
+    Returns:
+        Those about the same time in the same kind of document one after another, the newest first.
+    """
+    with connection.cursor(row_factory=class_row(Said)) as cursor:
+        found = cursor.execute(_SAID, {"subject": subject_id, "field": field}).fetchall()
+    return [one for one in found if one.field is not None]
+
+
+def mark_accepted(
+    connection: psycopg.Connection, values: Iterable[Said], *, accepted: bool
+) -> None:
+    """Note of values that a person says that they are right, or no longer does."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            """
+            UPDATE ledger.snapshot_value SET accepted = %s
+            WHERE (snapshot_id, field, period) = (%s, %s, %s)
+              AND period_end IS NOT DISTINCT FROM %s
+            """,
+            [(accepted, one.snapshot, one.field, one.period, one.period_end) for one in values],
+        )

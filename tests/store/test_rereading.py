@@ -1,0 +1,207 @@
+"""Reading stored documents again, and accepting what is held in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from pipeline.accepting import NothingToAccept, accept
+from pipeline.fundamentals.registry import UnknownField, registry
+from pipeline.fundamentals_history import follow
+from pipeline.refreshing import read
+from pipeline.rereading import instruments_to_reread, reread
+from pipeline.store.database import Database
+from pipeline.store.held import held_values
+from pipeline.store.session import LedgerSession
+from pipeline.store.snapshots import keep
+from tests.fundamentals import DAY, Desk, said, universe
+from tests.making import at
+from tests.unit.fundamentals.making import fmp_income
+
+START = at("2026-03-02")
+STORED = (
+    "SELECT v.* FROM ledger.snapshot_value v ORDER BY v",
+    "SELECT r.* FROM ledger.snapshot_refusal r ORDER BY r",
+    "SELECT id, registry, unusable, payload FROM ledger.snapshot ORDER BY id",
+    "SELECT k.* FROM ledger.snapshot_check k ORDER BY k",
+)
+
+
+@pytest.fixture
+def desk(database: Database) -> Iterator[Desk]:
+    made = Desk.of(database, universe("fmp", "yahoo", instruments=("ACME", "BETA")))
+    yield made
+    made.connection.close()
+
+
+@pytest.fixture
+def session(database: Database, desk: Desk) -> Iterator[LedgerSession]:
+    del desk
+    with LedgerSession(database) as session:
+        yield session
+
+
+def send(desk: Desk, moment: datetime, body: Any, instrument: str = "ACME") -> None:
+    """Store FMP's income statement as a refresh does."""
+    subject = desk.subject("fmp", instrument)
+    fetched = read(subject, "income-statement", json.dumps(body), moment)
+    with desk.connection.transaction():
+        keep(desk.connection, subject, fetched, registry().version)
+        follow(desk.connection, registry(), subject.instrument_id, moment, None)
+
+
+def state(desk: Desk) -> list[Any]:
+    return [desk.history(), *map(desk.rows, STORED)]
+
+
+def test_what_an_old_parser_misread_is_put_right_and_told(
+    desk: Desk, session: LedgerSession
+) -> None:
+    send(desk, START, [fmp_income()])
+    send(desk, START + DAY, [fmp_income(revenue=1300)])
+    send(desk, START + 2 * DAY, [fmp_income(revenue=1300, eps="nonsense")])
+    send(desk, START, [fmp_income(symbol="BETA")], "BETA")
+    right = state(desk)
+    # As an old version would have left it: a hundred times too much since the second, the words
+    # taken for a number, and a field that it did not know.
+    desk.connection.execute("UPDATE ledger.snapshot SET registry = 'old'")
+    desk.connection.execute(
+        "UPDATE ledger.snapshot_value v SET number = number * 100 FROM ledger.snapshot s"
+        " WHERE s.id = snapshot_id AND field = 'revenue' AND fetched_at = %s",
+        [START + DAY],
+    )
+    desk.connection.execute("DELETE FROM ledger.snapshot_value WHERE field = 'net_income'")
+    desk.connection.execute("DELETE FROM ledger.snapshot_refusal")
+    follow(desk.connection, registry(), desk.subject("fmp", "ACME").instrument_id, START, None)
+    assert state(desk) != right
+
+    assert instruments_to_reread(desk.connection) == ["ACME", "BETA"]
+    found = reread(session, "ACME")
+    assert instruments_to_reread(desk.connection) == ["BETA"]
+    (revenue,) = [
+        (one.fetched_at, each)
+        for one in found
+        for each in one.differences
+        if each.field == "revenue"
+    ]
+    assert (revenue[0], revenue[1].what) == (START + DAY, "value")
+    assert (revenue[1].old, revenue[1].new) == (130_000.0, 1300.0)
+    incomes = [
+        each
+        for one in found
+        for each in one.differences
+        if (each.field, each.what) == ("net_income", "value")
+    ]
+    assert [(each.old, each.new) for each in incomes] == [(None, 100.0)] * 3
+    refusals = [each for one in found for each in one.differences if each.what == "refusal"]
+    assert refusals
+    assert "nonsense" in str(refusals[0].new)
+    reread(session, "BETA")
+    assert state(desk) == right
+    assert not instruments_to_reread(desk.connection)
+    assert not reread(session, "ACME", everything=True)
+    assert state(desk) == right
+
+
+def test_what_was_unusable_and_can_be_read_now_counts_from_its_time_on(
+    desk: Desk, session: LedgerSession
+) -> None:
+    send(desk, START, [fmp_income()])
+    send(desk, START + DAY, [fmp_income(revenue=1300)])
+    send(desk, START + 2 * DAY, [fmp_income(symbol="BETA")])
+    right = state(desk)
+    desk.connection.execute("UPDATE ledger.snapshot SET registry = 'old', unusable = NULL")
+    desk.connection.execute("UPDATE ledger.snapshot_check SET outcome = 'new', detail = NULL")
+    unusable = "UPDATE ledger.snapshot SET unusable = 'odd' WHERE fetched_at = %s"
+    unconfirmed = (
+        "UPDATE ledger.snapshot_check SET outcome = 'unusable', detail = 'odd'"
+        " WHERE checked_at = %s"
+    )
+    for query in (unusable, unconfirmed):
+        desk.connection.execute(query, [START + DAY])
+    desk.connection.execute(
+        "DELETE FROM ledger.snapshot_value v USING ledger.snapshot s"
+        " WHERE s.id = snapshot_id AND unusable IS NOT NULL"
+    )
+    follow(desk.connection, registry(), desk.subject("fmp", "ACME").instrument_id, START, None)
+    told = [
+        (one.fetched_at, each.what) for one in reread(session, "ACME") for each in one.differences
+    ]
+    assert (START + DAY, "unusable") in told
+    assert (START + 2 * DAY, "unusable") in told
+    assert state(desk) == right
+    assert desk.combined(START + DAY)["revenue"]["confirmed_at"] == START + DAY
+
+
+def test_a_pruned_document_keeps_what_was_read_in_it(desk: Desk, session: LedgerSession) -> None:
+    send(desk, START, [fmp_income()])
+    desk.connection.execute("UPDATE ledger.snapshot SET payload = NULL, registry = 'old'")
+    before = state(desk)
+    assert not reread(session, "ACME", everything=True)
+    assert state(desk) == before
+
+
+def percent(desk: Desk) -> None:
+    desk.hear("yahoo", START, said("dividend_yield", 0.0041), instrument="ACME")
+    for day, value in ((1, 0.41), (2, 0.42)):
+        desk.hear("yahoo", START + day * DAY, said("dividend_yield", value), instrument="ACME")
+
+
+def dividend_yield(desk: Desk, moment: datetime) -> float:
+    found: float = desk.combined(moment)["dividend_yield"]["value"]
+    return found
+
+
+def test_a_held_value_that_a_person_accepts_counts_from_its_own_time_on(
+    desk: Desk, session: LedgerSession
+) -> None:
+    percent(desk)
+    (one,) = held_values(desk.connection)
+    assert (one.instrument, one.provider, one.field) == ("ACME", "yahoo", "dividend_yield")
+    assert (one.since, one.old, one.new) == (START + DAY, 0.0041, 0.42)
+    assert "0.0041 before" in one.why
+    assert not held_values(desk.connection, "fmp")
+    accepted = accept(session, desk.subject("yahoo", "ACME"), "dividend_yield")
+    assert [one.number for one in accepted] == [0.42, 0.41]
+    moments = [START, START + DAY, START + 2 * DAY]
+    assert [dividend_yield(desk, moment) for moment in moments] == [0.0041, 0.41, 0.42]
+    assert not held_values(desk.connection)
+    # The next one of that scale is not held; one of the old scale is.
+    desk.hear("yahoo", START + 3 * DAY, said("dividend_yield", 0.43), instrument="ACME")
+    assert dividend_yield(desk, START + 3 * DAY) == 0.43
+    desk.hear("yahoo", START + 4 * DAY, said("dividend_yield", 0.0043), instrument="ACME")
+    assert [one.new for one in held_values(desk.connection)] == [0.0043]
+    accept(session, desk.subject("yahoo", "ACME"), "dividend_yield", undo=True)
+    assert [dividend_yield(desk, moment) for moment in moments] == [0.0041] * 3
+    assert dividend_yield(desk, START + 4 * DAY) == 0.0043
+
+
+def test_an_accepted_value_stays_so_when_it_is_read_again_the_same(
+    desk: Desk, session: LedgerSession
+) -> None:
+    send(desk, START, [fmp_income(revenue=1200)])
+    send(desk, START + DAY, [fmp_income(revenue=1_200_000)])
+    accept(session, desk.subject("fmp", "ACME"), "revenue")
+    right = state(desk)
+    assert desk.combined(START + DAY)["revenue"]["value"] == 1_200_000
+    desk.connection.execute("UPDATE ledger.snapshot_value SET found_at = 'elsewhere'")
+    desk.connection.execute("UPDATE ledger.snapshot SET registry = 'old'")
+    assert {each.what for one in reread(session, "ACME") for each in one.differences} == {
+        "found_at"
+    }
+    assert state(desk)[1:] == right[1:]
+    assert desk.combined(START + DAY)["revenue"]["value"] == 1_200_000
+
+
+def test_what_cannot_be_accepted_is_told(desk: Desk, session: LedgerSession) -> None:
+    percent(desk)
+    with pytest.raises(NothingToAccept, match=r"no revenue of ACME is held at yahoo"):
+        accept(session, desk.subject("yahoo", "ACME"), "revenue")
+    with pytest.raises(NothingToAccept, match=r"was accepted"):
+        accept(session, desk.subject("yahoo", "ACME"), "dividend_yield", undo=True)
+    with pytest.raises(UnknownField, match=r"dividend_yield"):
+        accept(session, desk.subject("yahoo", "ACME"), "dividend_yeld")
