@@ -17,7 +17,8 @@ from urllib.parse import quote
 import numpy as np
 import pyarrow as pa
 
-from pipeline.parquet import Folder, Manifest, checksum
+from pipeline.folders import Folder
+from pipeline.parquet import Manifest, checksum, encoded, sound
 from pipeline.store.arrow import ArrowReader
 from pipeline.store.catalog import Catalog
 from pipeline.store.database import Database
@@ -146,7 +147,7 @@ class Exporter:
             psycopg.Error: The ledger cannot be read.
         """
         with self._alone(target.path), self._arrow.snapshot():
-            there = self._folder.sound(target.path)
+            there = sound(self._folder, target.path)
             mark = self._mark(target)
             if there and mark and _names(there) == (*target.names, mark):
                 return _exported(target, there, "kept")
@@ -166,7 +167,7 @@ class Exporter:
             return _exported(target, manifest, "removed")
         if there == manifest:
             return _exported(target, manifest, "kept")
-        self._folder.write(target.path, table, manifest)
+        self._folder.write(target.path, encoded(table, manifest))
         return _exported(target, manifest, "written")
 
     def _bars(self, target: Target) -> pa.Table:

@@ -192,7 +192,7 @@ def keep(
         )
         outcome = "same" if usable else "unusable"
     else:
-        number = _insert(connection, subject, fetched, digest, version)
+        number = add(connection, subject, fetched, version)
     note(
         connection, subject, fetched.document, fetched.fetched_at, outcome, detail=fetched.unusable
     )
@@ -218,9 +218,8 @@ def note(
     )
 
 
-def _insert(
-    connection: psycopg.Connection, subject: Subject, fetched: Fetched, digest: bytes, version: str
-) -> int:
+def add(connection: psycopg.Connection, subject: Subject, fetched: Fetched, version: str) -> int:
+    """Store a document with what is read in it, and return its number."""
     found = connection.execute(
         """
         INSERT INTO ledger.snapshot
@@ -235,7 +234,7 @@ def _insert(
             "symbol": subject.symbol,
             "document": fetched.document,
             "at": fetched.fetched_at,
-            "digest": digest,
+            "digest": hashlib.sha256(fetched.payload.encode()).digest(),
             "payload": fetched.payload,
             "version": version,
             "unusable": fetched.unusable,

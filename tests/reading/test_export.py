@@ -22,8 +22,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.export import Exported, Exporter, Selection
+from pipeline.folders import DestinationError, Folder
 from pipeline.intervals import MINUTE
-from pipeline.parquet import DestinationError, Folder, Manifest, checksum
+from pipeline.parquet import Manifest, checksum, encoded
 from pipeline.reading import connect
 from pipeline.store.database import Database
 from pipeline.store.series import UnknownListing, UnknownTimeframe
@@ -247,7 +248,7 @@ def test_names_that_are_not_there_are_told(world: World, tmp_path: Path) -> None
 def test_what_cannot_be_written_is_told_and_nothing_is_lost(world: World, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
 
-    with pytest.raises(DestinationError, match=r"cannot .* in the destination: Not a directory"):
+    with pytest.raises(DestinationError, match=r"cannot .* there: Not a directory"):
         export(world, tmp_path / "file")
     assert (tmp_path / "file").read_text() == "in the way"
 
@@ -262,11 +263,11 @@ class Spoiling(Folder):
 def test_a_file_that_comes_back_different_replaces_nothing(tmp_path: Path) -> None:
     rows = table(minutes(DAY))
     manifest = Manifest("p", "l", "1m", 2024, rows.num_rows, checksum(rows), "1")
-    Folder(str(tmp_path)).write("a/b.parquet", rows, manifest)
+    Folder(str(tmp_path)).write("a/b.parquet", encoded(rows, manifest))
     before = files(tmp_path)
 
     with pytest.raises(DestinationError, match=r"a/b\.parquet came back different"):
-        Spoiling(str(tmp_path)).write("a/b.parquet", rows, manifest)
+        Spoiling(str(tmp_path)).write("a/b.parquet", encoded(rows, manifest))
 
     assert files(tmp_path) == before
 

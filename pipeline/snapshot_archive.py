@@ -1,0 +1,330 @@
+"""Taking snapshots out to files, and in from files.
+
+What belongs here: which file is written, and what becomes of one that is read. A file is taken over
+whole or not at all, an instrument's in one transaction with what follows from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from itertools import groupby
+from typing import Literal
+
+import psycopg
+
+from pipeline.folders import Folder
+from pipeline.fundamentals.documents import DOCUMENTS
+from pipeline.fundamentals.registry import registry
+from pipeline.fundamentals.values import Parsed
+from pipeline.fundamentals_history import follow
+from pipeline.refreshing import NO_TEXT, read
+from pipeline.snapshot_files import BadFile, SnapshotFile, decoded, read_file
+from pipeline.store import archived, fundamentals
+from pipeline.store.session import LedgerSession
+from pipeline.store.snapshots import Fetched, Subject, add, note, subjects
+
+_Outcome = Literal["new", "same", "unusable"]
+_Became = Literal["new", "same", "unusable", "restored", "there", "refused"]
+Show = Callable[[int, int], None]
+"""Told how many files of how many are done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What became of a snapshot.
+
+    Attributes:
+        snapshot: Its number.
+        path: Its place below the folder; None if its payload is gone for good.
+        outcome: `written`, `kept` (the file was there as it should be) or `gone`.
+    """
+
+    snapshot: int
+    path: str | None
+    outcome: Literal["written", "kept", "gone"]
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What became of a file.
+
+    Attributes:
+        path: Its place below the folder.
+        outcome: `new`; `unusable`: new, and nothing in it is believed; `same`: the ledger has it,
+            but did not know that it was seen so late; `restored`: its payload had been pruned;
+            `there`: the ledger has it; `refused`.
+        detail: Why, where that is to be said.
+    """
+
+    path: str
+    outcome: _Became
+    detail: str | None = None
+
+
+def export_snapshots(
+    connection: psycopg.Connection,
+    folder: Folder,
+    provider: str | None,
+    instrument: str | None,
+    show: Show,
+) -> list[Exported]:
+    """Write a file for each snapshot that has its payload, or had it pruned not long ago.
+
+    Args:
+        connection: An open connection.
+        folder: Where to.
+        provider: Only this provider's; None for all.
+        instrument: Only those about this instrument, by key; None for all.
+        show: Told how far it is.
+
+    Raises:
+        DestinationError: A file cannot be read or written.
+    """
+    numbers = archived.snapshot_numbers(connection, provider, instrument)
+    done = []
+    for count, number in enumerate(numbers, 1):
+        done.append(_export(connection, folder, number))
+        show(count, len(numbers))
+    return done
+
+
+def _export(connection: psycopg.Connection, folder: Folder, number: int) -> Exported:
+    found = archived.whole_snapshot(connection, number)
+    if found["payload"] is None:
+        return Exported(number, None, "gone")
+    file = SnapshotFile(**found)
+    data = file.encoded()
+    path, there = next(
+        (path, there)
+        for path in file.paths
+        for there in [folder.read(path)]
+        if there is None or not _is_another(path, there, file)
+    )
+    if there == data:
+        return Exported(number, path, "kept")
+    folder.write(path, data)
+    return Exported(number, path, "written")
+
+
+def _is_another(path: str, data: bytes, file: SnapshotFile) -> bool:
+    try:
+        return decoded(path, data).identity != file.identity
+    except BadFile:
+        return False  # torn: it is written anew
+
+
+def import_snapshots(
+    session: LedgerSession,
+    folder: Folder,
+    *,
+    show: Show,
+    dry_run: bool = False,
+    strategy: str | None = None,
+    now: datetime | None = None,
+) -> list[Imported]:
+    """Take over all files of a folder, and work out what follows from the earliest one on.
+
+    Args:
+        session: A session with the ledger.
+        folder: Where from.
+        show: Told how far it is.
+        dry_run: Whether to tell only what would become of them.
+        strategy: The name of a strategy instead of each field's own; None for these.
+        now: The present, an aware time; None: that of the clock.
+
+    Returns:
+        What became of each file; those that are refused first.
+
+    Raises:
+        DestinationError: A file cannot be read.
+        psycopg.Error: The ledger cannot be read or written.
+    """
+    files = folder.paths(".json")
+    asked = {(one.provider, one.instrument): one for one in session.run(subjects)}
+    now = now or datetime.now(UTC)
+    found, refused = _looked_at(folder, files, asked, now)
+    done = list(refused)
+    for instrument, group in groupby(found, key=lambda one: one.subject.instrument_id):
+        work = partial(
+            _Import(folder, now, strategy, dry_run=dry_run).take_over,
+            instrument_id=instrument,
+            files=list(group),
+        )
+        done += session.run(work)
+        show(len(done), len(files))
+    return done
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file that may be taken over, and whom it is about."""
+
+    path: str
+    subject: Subject
+    fetched_at: datetime
+
+
+def _looked_at(
+    folder: Folder,
+    paths: Sequence[str],
+    asked: Mapping[tuple[str, str], Subject],
+    now: datetime,
+) -> tuple[list[_File], list[Imported]]:
+    """Read all files; return those that may be taken over, in order, and those that are refused."""
+    found, refused = [], []
+    for path in paths:
+        try:
+            file = read_file(folder, path)
+            subject = _subject(path, file, asked, now)
+        except BadFile as error:
+            refused.append(Imported(path, "refused", str(error)))
+        else:
+            found.append(_File(path, subject, file.fetched_at))
+    found.sort(key=lambda one: (one.subject.instrument, one.fetched_at, one.path))
+    return found, refused
+
+
+def _subject(
+    path: str, file: SnapshotFile, asked: Mapping[tuple[str, str], Subject], now: datetime
+) -> Subject:
+    """Return whom a file is about.
+
+    Raises:
+        BadFile: Nobody is asked about that here, or by another symbol or client.
+    """
+    subject = asked.get((file.provider, file.instrument))
+    if subject is None:
+        raise BadFile(
+            f"{path}: {file.provider} is not asked about {file.instrument} here; add it to the "
+            "universe (instruments, fundamentals) and run `minuteledger migrate`"
+        )
+    for what, mine, theirs in (
+        ("symbol", subject.symbol, file.symbol),
+        ("client", subject.client, file.client),
+    ):
+        if mine != theirs:
+            raise BadFile(
+                f"{path}: it is of the {what} {theirs!r}, but {file.provider} is asked about "
+                f"{file.instrument} by {mine!r}; move it out of the folder, or mend the universe"
+            )
+    if file.document not in DOCUMENTS[file.client]:
+        raise BadFile(
+            f"{path}: {file.document!r} is no document of {file.client}; use one of: "
+            f"{', '.join(DOCUMENTS[file.client])}"
+        )
+    if file.last_seen_at > now:
+        raise BadFile(
+            f"{path}: it was seen at {file.last_seen_at.isoformat()}, in the future; look after "
+            "this machine's clock, or take the file from another copy"
+        )
+    return subject
+
+
+@dataclass(frozen=True, slots=True)
+class _Import:
+    """Takes files over, an instrument's in one transaction."""
+
+    folder: Folder
+    now: datetime
+    strategy: str | None
+    dry_run: bool
+
+    def take_over(
+        self, connection: psycopg.Connection, *, instrument_id: int, files: Sequence[_File]
+    ) -> list[Imported]:
+        done: list[Imported] = []
+        with connection.transaction() as transaction:
+            fundamentals.lock(connection, instrument_id)
+            done += (self._one(connection, one) for one in files)
+            changed = [
+                one.fetched_at
+                for one, became in zip(files, done, strict=True)
+                if became.outcome in {"new", "same"}
+            ]
+            if self.dry_run:
+                raise psycopg.Rollback(transaction)
+            if changed:
+                follow(connection, registry(), instrument_id, min(changed), self.strategy)
+        return done
+
+    def _one(self, connection: psycopg.Connection, one: _File) -> Imported:
+        try:
+            with connection.transaction():
+                file = read_file(self.folder, one.path)
+                return Imported(one.path, *self._kept(connection, one, file))
+        except BadFile as error:
+            return Imported(one.path, "refused", str(error))
+
+    def _kept(
+        self, connection: psycopg.Connection, one: _File, file: SnapshotFile
+    ) -> tuple[_Became, str | None]:
+        there = archived.snapshot_of(connection, one.subject.id, file.document, file.fetched_at)
+        if there is None:
+            self._only_one(connection, one, file)
+            return _add(connection, one.subject, file)
+        if there.digest != file.sha256:
+            raise BadFile(
+                f"{one.path}: the ledger has another document of that moment (snapshot "
+                f"{there.snapshot}); one of the two is wrong: move the file out of the folder"
+            )
+        if file.last_seen_at > there.last_seen_at:
+            self._only_one(connection, one, file)
+            _see_again(connection, one.subject, file, there.snapshot, there.unusable)
+        if not there.whole:
+            archived.put_back_payload(connection, there.snapshot, file.payload, self.now)
+            return "restored", None
+        return ("same" if file.last_seen_at > there.last_seen_at else "there"), None
+
+    def _only_one(self, connection: psycopg.Connection, one: _File, file: SnapshotFile) -> None:
+        """Refuse a document of a time in which the ledger has another."""
+        other = archived.another_meanwhile(
+            connection,
+            subject_id=one.subject.id,
+            symbol=file.symbol,
+            document=file.document,
+            digest=file.sha256,
+            since=file.fetched_at,
+            until=file.last_seen_at,
+        )
+        if other is not None:
+            raise BadFile(
+                f"{one.path}: it was current from {file.fetched_at.isoformat()} to "
+                f"{file.last_seen_at.isoformat()}, and so was another document that the ledger has "
+                f"since {other.isoformat()}; move the file out of the folder"
+            )
+
+
+def _add(
+    connection: psycopg.Connection, subject: Subject, file: SnapshotFile
+) -> tuple[_Became, str | None]:
+    """Store a document as when it came, and that it was seen again.
+
+    One that says the same as the one before it stays a document of its own: others, of the time
+    between them, may still come.
+    """
+    if file.unusable == NO_TEXT:
+        fetched = Fetched(file.document, file.payload, file.fetched_at, Parsed(), NO_TEXT)
+    else:
+        fetched = read(subject, file.document, file.payload, file.fetched_at)
+    number = add(connection, subject, fetched, registry().version)
+    why = fetched.unusable
+    outcome: _Outcome = "new" if why is None else "unusable"
+    note(connection, subject, file.document, file.fetched_at, outcome, detail=why)
+    if file.last_seen_at > file.fetched_at:
+        _see_again(connection, subject, file, number, why)
+    return outcome, why
+
+
+def _see_again(
+    connection: psycopg.Connection,
+    subject: Subject,
+    file: SnapshotFile,
+    number: int,
+    unusable: str | None,
+) -> None:
+    archived.seen_again(connection, number, file.last_seen_at)
+    outcome: _Outcome = "same" if unusable is None else "unusable"
+    note(connection, subject, file.document, file.last_seen_at, outcome, detail=unusable)

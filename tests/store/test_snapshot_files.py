@@ -1,0 +1,258 @@
+"""Snapshots as files: out and in again, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.folders import DestinationError, Folder
+from pipeline.fundamentals.registry import registry
+from pipeline.fundamentals_history import follow
+from pipeline.refreshing import read
+from pipeline.snapshot_archive import Imported, export_snapshots, import_snapshots
+from pipeline.store.database import Database
+from pipeline.store.retention import prune
+from pipeline.store.session import LedgerSession
+from pipeline.store.snapshots import keep
+from pipeline.universe import SnapshotsConfig
+from tests.fundamentals import DAY, Desk, universe
+from tests.making import at
+from tests.unit.fundamentals.making import fmp_income, fmp_profile
+
+START = at("2026-03-02T12:00") + timedelta(microseconds=250_000)
+NOW = at("2026-07-01")
+BODIES: dict[str, Callable[..., dict[str, Any]]] = {
+    "income-statement": fmp_income,
+    "profile": fmp_profile,
+}
+
+
+@pytest.fixture
+def desk(database: Database) -> Iterator[Desk]:
+    made = Desk.of(database, universe("fmp", instruments=("ACME", "BETA")))
+    yield made
+    made.connection.close()
+
+
+@pytest.fixture
+def session(database: Database, desk: Desk) -> Iterator[LedgerSession]:
+    del desk
+    with LedgerSession(database) as session:
+        yield session
+
+
+def send(
+    desk: Desk,
+    moment: datetime,
+    document: str = "income-statement",
+    name: str = "ACME",
+    **said: Any,
+) -> None:
+    """Store a document as a refresh does."""
+    subject = desk.subject("fmp", name)
+    payload = json.dumps([BODIES[document](**{"symbol": name, **said})])
+    with desk.connection.transaction():
+        fetched = read(subject, document, payload, moment)
+        keep(desk.connection, subject, fetched, registry().version)
+        follow(desk.connection, registry(), subject.instrument_id, moment, None)
+
+
+def quietly(done: int, total: int) -> None:
+    assert 0 < done <= total
+
+
+def export(desk: Desk, folder: Path) -> dict[str, int]:
+    done = export_snapshots(desk.connection, Folder(str(folder)), None, None, quietly)
+    return counted([one.outcome for one in done])
+
+
+def take_in(session: LedgerSession, folder: Path, **options: Any) -> list[Imported]:
+    return import_snapshots(session, Folder(str(folder)), show=quietly, now=NOW, **options)
+
+
+def counted(outcomes: list[Any]) -> dict[str, int]:
+    return {one: outcomes.count(one) for one in outcomes}
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*.json"))
+
+
+def state(desk: Desk) -> list[Any]:
+    """All that is kept, without numbers, and all that follows from it."""
+    snapshots = (
+        "SELECT provider, instrument, symbol, document, fetched_at, last_seen_at, unusable, payload"
+        " FROM market.fundamentals_snapshots ORDER BY 2, 4, 5"
+    )
+    values = (
+        "SELECT instrument, provider, document, fetched_at, field, period, period_end, value,"
+        " words, day, currency, found_at, held FROM market.fundamentals_values"
+        " ORDER BY 1, 2, 3, 4, 5, 6, 7"
+    )
+    checks = (
+        "SELECT document, checked_at, outcome, detail FROM ledger.snapshot_check"
+        " ORDER BY 1, 2, 3, 4"
+    )
+    return [desk.history(), *map(desk.rows, (snapshots, values, checks))]
+
+
+def emptied(desk: Desk) -> None:
+    desk.connection.execute(
+        "TRUNCATE ledger.snapshot, ledger.snapshot_check, ledger.fundamental CASCADE"
+    )
+
+
+def fill(desk: Desk) -> None:
+    send(desk, START)
+    send(desk, START + DAY / 86_400 / 2, revenue=1250)  # of the same second
+    send(desk, START + DAY, revenue=1300)
+    send(desk, START + 2 * DAY, revenue=1300)
+    send(desk, START + 3 * DAY, symbol="OTHER")
+    send(desk, START, "profile")
+    send(desk, START, "profile", "BETA", companyName='Béta "quoted"\u2028 & Söhne')
+
+
+def test_what_went_out_comes_in_as_it_was(
+    desk: Desk, session: LedgerSession, tmp_path: Path
+) -> None:
+    fill(desk)
+    before = state(desk)
+    assert export(desk, tmp_path) == {"written": 6}
+    assert files(tmp_path) == [
+        "ACME/income-statement/fmp_20260302_120000.json",
+        "ACME/income-statement/fmp_20260302_120000_750000.json",
+        "ACME/income-statement/fmp_20260303_120000.json",
+        "ACME/income-statement/fmp_20260305_120000.json",
+        "ACME/profile/fmp_20260302_120000.json",
+        "BETA/profile/fmp_20260302_120000.json",
+    ]
+    assert export(desk, tmp_path) == {"kept": 6}
+    assert counted([one.outcome for one in take_in(session, tmp_path)]) == {"there": 6}
+    assert state(desk) == before
+    emptied(desk)
+    planned = take_in(session, tmp_path, dry_run=True)
+    assert not desk.rows("SELECT FROM ledger.snapshot")
+    done = take_in(session, tmp_path)
+    assert done == planned
+    assert counted([one.outcome for one in done]) == {"new": 5, "unusable": 1}
+    assert state(desk) == before
+    assert counted([one.outcome for one in take_in(session, tmp_path)]) == {"there": 6}
+    assert state(desk) == before
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_files_that_come_late_and_in_any_order_change_nothing_of_the_past(
+    desk: Desk, session: LedgerSession, tmp_path: Path, seed: int
+) -> None:
+    generator = random.Random(seed)
+    for day in range(8):
+        revenue = generator.choice([1200, 1.2, 1300, 120_000])
+        send(
+            desk, START + day * DAY, revenue=revenue, symbol=generator.choice(["ACME"] * 4 + ["X"])
+        )
+    before = state(desk)
+    export(desk, tmp_path)
+    emptied(desk)
+    late = files(tmp_path)
+    generator.shuffle(late)
+    for number, path in enumerate(late):
+        folder = tmp_path.parent / f"{tmp_path.name}-{number}"
+        folder.mkdir()
+        (tmp_path / path).rename(folder / "any name.json")
+        assert all(one.outcome != "refused" for one in take_in(session, folder))
+    assert state(desk) == before
+
+
+def test_a_payload_that_was_pruned_is_exported_and_comes_back(
+    desk: Desk, session: LedgerSession, tmp_path: Path
+) -> None:
+    for day in range(4):
+        send(desk, START + day * DAY, revenue=1200 + day)
+    before = state(desk)
+    keeping = SnapshotsConfig(month_ends=False)
+    assert len(prune(desk.connection, keeping, NOW).pruned) == 1
+    assert export(desk, tmp_path) == {"written": 4}
+    prune(desk.connection, keeping, NOW + 40 * DAY)
+    assert export(desk, tmp_path / "later") == {"written": 3, "gone": 1}
+    done = take_in(session, tmp_path / "ACME")
+    assert counted([one.outcome for one in done]) == {"restored": 1, "there": 3}
+    assert state(desk) == before
+
+
+def changed(path: Path, **values: Any) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ({"payload": "[]"}, r"its payload is not the one .* another copy"),
+        ({"symbol": "OTHER"}, r"of the symbol 'OTHER', .* ACME by 'ACME'"),
+        ({"client": "yahoo"}, r"of the client 'yahoo'"),
+        ({"instrument": "NOBODY"}, r"fmp is not asked about NOBODY here; add it"),
+        ({"document": "profiles"}, r"'profiles' is no document of fmp; use one of: profile"),
+        ({"fetched_at": "2026-03-09T00:00:00Z"}, r"last_seen_at is before fetched_at"),
+        ({"last_seen_at": "2027-03-09T00:00:00Z"}, r"in the future"),
+        ({"fetched_at": "yesterday"}, r"fetched_at: .* another copy"),
+        ({"more": 1}, r"more: "),
+    ],
+)
+def test_a_file_that_is_not_right_is_refused_and_the_others_are_taken(
+    desk: Desk, session: LedgerSession, tmp_path: Path, values: dict[str, Any], why: str
+) -> None:
+    send(desk, START)
+    send(desk, START + DAY, revenue=1300)
+    export(desk, tmp_path)
+    emptied(desk)
+    wrong = "ACME/income-statement/fmp_20260303_120000.json"
+    changed(tmp_path / wrong, **values)
+    refused, taken = take_in(session, tmp_path)
+    assert (refused.path, refused.outcome, taken.outcome) == (wrong, "refused", "new")
+    assert refused.detail is not None
+    assert refused.detail.startswith(wrong)
+    assert re.search(why, refused.detail), refused.detail
+    assert desk.rows("SELECT fetched_at FROM ledger.snapshot") == [(START,)]
+
+
+def test_a_torn_file_is_refused_and_written_anew_by_the_next_export(
+    desk: Desk, session: LedgerSession, tmp_path: Path
+) -> None:
+    send(desk, START)
+    export(desk, tmp_path)
+    (path,) = tmp_path.rglob("*.json")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    (refused,) = take_in(session, tmp_path)
+    assert "was cut short" in str(refused.detail)
+    assert export(desk, tmp_path) == {"written": 1}
+    assert path.read_bytes() == whole
+
+
+def test_a_document_that_contradicts_a_stored_one_is_refused(
+    desk: Desk, session: LedgerSession, tmp_path: Path
+) -> None:
+    send(desk, START)
+    send(desk, START + 4 * DAY)  # unchanged
+    send(desk, START + 6 * DAY, revenue=1300)
+    export(desk, tmp_path)
+    emptied(desk)
+    send(desk, START, revenue=1400)
+    refused, taken = take_in(session, tmp_path)
+    assert "another document of that moment" in str(refused.detail)
+    assert taken.outcome == "new"
+    emptied(desk)
+    send(desk, START + 2 * DAY, revenue=1402)
+    (refused,) = [one for one in take_in(session, tmp_path) if one.outcome == "refused"]
+    assert "and so was another document that the ledger has since 2026-03-04" in str(refused.detail)
+
+
+def test_a_folder_that_is_not_there_is_told(session: LedgerSession, tmp_path: Path) -> None:
+    with pytest.raises(DestinationError, match=r"no such folder"):
+        take_in(session, tmp_path / "nowhere")
