@@ -49,7 +49,7 @@ def follow(
     written = 0
     for at, statements in documents.statements_since(connection, instrument_id, since):
         for statement in statements:
-            documents.hold(connection, known.learn(registry, statement))
+            documents.hold(connection, known.learn(registry, statement), at)
         found = combine(registry, known.said(registry, at), at, strategy=strategy, rates=rates)
         written += store.write_combined(connection, registry, {instrument_id: found}, at)
     return written

@@ -204,12 +204,17 @@ def forget(connection: psycopg.Connection, instrument_id: int, since: datetime) 
         """,
         row,
     )
+    # What was free only from then on was held before, and what came then is not judged yet.
     connection.execute(
         """
-        UPDATE ledger.snapshot_value v SET held = NULL, instead = NULL
+        UPDATE ledger.snapshot_value v
+        SET held = CASE WHEN s.fetched_at < %(since)s THEN v.was_held END,
+            instead = CASE WHEN s.fetched_at < %(since)s THEN v.was_instead END,
+            freed_at = NULL, was_held = NULL, was_instead = NULL
         FROM ledger.snapshot s JOIN ledger.subject u ON u.id = s.subject_id
         WHERE v.snapshot_id = s.id AND u.instrument_id = %(instrument)s
-          AND s.fetched_at >= %(since)s AND v.held IS NOT NULL
+          AND (s.fetched_at >= %(since)s AND coalesce(v.held, v.was_held) IS NOT NULL
+               OR v.freed_at >= %(since)s)
         """,
         row,
     )

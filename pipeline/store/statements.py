@@ -89,31 +89,38 @@ def _end(one: Earlier) -> date:
     return one.value.period_end or date.min
 
 
-def hold(connection: psycopg.Connection, statements: Sequence[Statement]) -> None:
-    """Store which values of documents are held, and what counts in their place."""
+_HOLD = """
+UPDATE ledger.snapshot_value
+SET held = %(held)s, instead = %(instead)s,
+    freed_at = CASE WHEN %(held)s::text IS NULL THEN %(at)s::timestamptz END,
+    was_held = CASE WHEN %(held)s::text IS NULL THEN held END,
+    was_instead = CASE WHEN %(held)s::text IS NULL THEN instead END
+WHERE (snapshot_id, field, period) = (%(snapshot)s, %(field)s, %(period)s)
+  AND period_end IS NOT DISTINCT FROM %(period_end)s
+  AND (held, instead) IS DISTINCT FROM (%(held)s, %(instead)s)
+"""
+
+
+def hold(connection: psycopg.Connection, statements: Sequence[Statement], at: datetime) -> None:
+    """Store which values of documents are held from a moment on, and what counts in their place.
+
+    Of what is free from then on it stays known that it was held before.
+    """
     with connection.cursor() as cursor:
         cursor.executemany(
-            """
-            UPDATE ledger.snapshot_value SET held = %s, instead = %s
-            WHERE (snapshot_id, field, period) = (%s, %s, %s) AND period_end IS NOT DISTINCT FROM %s
-              AND (held, instead) IS DISTINCT FROM (%s, %s)
-            """,
+            _HOLD,
             [
-                (
-                    held,
-                    instead,
-                    one.snapshot,
-                    value.field,
-                    value.period,
-                    value.period_end,
-                    held,
-                    instead,
-                )
+                {
+                    "held": said.held,
+                    "instead": said.instead and said.instead.snapshot,
+                    "at": at,
+                    "snapshot": one.snapshot,
+                    "field": said.value.field,
+                    "period": said.value.period,
+                    "period_end": said.value.period_end,
+                }
                 for one in statements
                 for said in one.said
-                for value in [said.value]
-                for held in [said.held]
-                for instead in [said.instead and said.instead.snapshot]
             ],
         )
 

@@ -200,7 +200,7 @@ def made_up_words(seed: int) -> list[tuple[str, datetime, list[Value]]]:
     return words
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", [*range(8), 133])
 def test_the_order_of_arrival_means_nothing(database: Database, seed: int) -> None:
     words = made_up_words(seed)
     desk = Desk.of(database, universe(*PROVIDERS))

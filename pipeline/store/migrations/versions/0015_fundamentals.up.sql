@@ -55,6 +55,9 @@ CREATE TABLE ledger.snapshot_value (
     found_at    text NOT NULL,
     held        text,
     instead     bigint REFERENCES ledger.snapshot,
+    freed_at    timestamptz,
+    was_held    text CHECK ((was_held IS NULL) = (freed_at IS NULL)),
+    was_instead bigint REFERENCES ledger.snapshot,
     accepted    boolean NOT NULL DEFAULT false,
     UNIQUE NULLS NOT DISTINCT (snapshot_id, field, period, period_end),
     CHECK (num_nonnulls(number, words, day) = 1)
@@ -72,6 +75,9 @@ COMMENT ON COLUMN ledger.snapshot_value.filed_at IS 'When it was published, UTC;
 COMMENT ON COLUMN ledger.snapshot_value.found_at IS 'Where in the document it is.';
 COMMENT ON COLUMN ledger.snapshot_value.held IS 'Why it does not count: its scale changed, and nobody confirms it. Null if it counts.';
 COMMENT ON COLUMN ledger.snapshot_value.instead IS 'The snapshot whose value counts in its place; null if it counts.';
+COMMENT ON COLUMN ledger.snapshot_value.freed_at IS 'From when on it counts after all, UTC: when another provider had confirmed it. Null if it never was held, or still is.';
+COMMENT ON COLUMN ledger.snapshot_value.was_held IS 'Why it did not count before that.';
+COMMENT ON COLUMN ledger.snapshot_value.was_instead IS 'The snapshot whose value counted in its place before that.';
 COMMENT ON COLUMN ledger.snapshot_value.accepted IS 'Whether a person has said that it is right, whatever its scale.';
 
 CREATE TABLE ledger.snapshot_refusal (
