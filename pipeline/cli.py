@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands import db, revisions, universe
+from pipeline.commands import db, revisions, snapshots, universe
 from pipeline.commands.backfill import backfill
 from pipeline.commands.bars import bars
 from pipeline.commands.crosscheck import crosscheck
@@ -63,6 +63,7 @@ for _command in (
     app.command()(_command)
 app.command("import")(import_files)
 app.add_typer(revisions.app, name="revisions")
+app.add_typer(snapshots.app, name="snapshots")
 app.add_typer(universe.app, name="universe")
 app.add_typer(db.app, name="db")
 
