@@ -97,7 +97,8 @@ def _stored(settings: Settings, symbol: str, at: datetime) -> Sequence[Row]:
 
 
 def _document(row: Row) -> dict[str, Any]:
-    return {**row, "age": row["age"] and row["age"].total_seconds()}
+    age = row["age"]
+    return {**row, "age": None if age is None else age.total_seconds()}
 
 
 def _line(row: Row) -> dict[str, object]:
