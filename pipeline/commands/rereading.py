@@ -37,14 +37,16 @@ def reparse(
     from pipeline.settings import load_settings
     from pipeline.store.database import Database
     from pipeline.store.session import LedgerSession
+    from pipeline.universe import load_universe
 
     settings = load_settings()
+    strategy = load_universe(settings.universe_path).combine
     with connect(settings) as connection:
         keys = instruments_to_reread(connection, provider, instrument, everything=everything)
     found: list[Reread] = []
     with LedgerSession(Database.from_settings(settings)) as session, shown("instruments") as show:
         for number, key in enumerate(keys, 1):
-            found += reread(session, key, provider, everything=everything)
+            found += reread(session, key, provider, everything=everything, strategy=strategy)
             if not as_json:
                 show([Stage("read", "read again", number, len(keys), number == len(keys))])
     if as_json:
@@ -119,8 +121,10 @@ def accept(
     from pipeline.store.database import Database
     from pipeline.store.session import LedgerSession
     from pipeline.store.snapshots import subjects
+    from pipeline.universe import load_universe
 
     settings = load_settings()
+    strategy = load_universe(settings.universe_path).combine
     with connect(settings) as connection:
         found = subjects(connection, provider, [symbol])
     if not found:
@@ -129,7 +133,7 @@ def accept(
             "held"
         )
     with LedgerSession(Database.from_settings(settings)) as session:
-        values = accept_values(session, found[0], field, undo=undo)
+        values = accept_values(session, found[0], field, undo=undo, strategy=strategy)
     if as_json:
         print_json([asdict(one) for one in values])
         return
