@@ -45,9 +45,13 @@ def follow(
     store.lock(connection, instrument_id)
     store.forget(connection, instrument_id, since)
     rates = stored_rates(connection)
-    known = documents.known(connection, [instrument_id], since - _INSTANT)[instrument_id]
+    before = since - _INSTANT
+    known = documents.known(connection, [instrument_id], before, then=True)[instrument_id]
+    left = documents.departures(connection, instrument_id)
     written = 0
     for at, statements in documents.statements_since(connection, instrument_id, since):
+        for provider in left.get(at, ()):
+            known.forget(provider)
         for statement in statements:
             documents.hold(connection, known.learn(registry, statement), at)
         found = combine(registry, known.said(registry, at), at, strategy=strategy, rates=rates)

@@ -25,7 +25,8 @@ _UPSERT_SUBJECT = """
 INSERT INTO ledger.subject (instrument_id, provider, client, symbol)
 SELECT id, %(provider)s, %(client)s, %(symbol)s FROM ledger.instrument WHERE key = %(instrument)s
 ON CONFLICT (instrument_id, provider) DO UPDATE
-SET client = excluded.client, symbol = excluded.symbol, in_universe = true
+SET client = excluded.client, symbol = excluded.symbol, in_universe = true,
+    left_at = NULL
 WHERE (subject.client, subject.symbol, subject.in_universe)
       IS DISTINCT FROM (excluded.client, excluded.symbol, true)
 """
@@ -115,7 +116,7 @@ def sync_subjects(connection: psycopg.Connection, specs: Sequence[FundamentalsSp
         connection.execute(_UPSERT_SUBJECT, row)
     connection.execute(
         """
-        UPDATE ledger.subject u SET in_universe = false FROM ledger.instrument i
+        UPDATE ledger.subject u SET in_universe = false, left_at = now() FROM ledger.instrument i
         WHERE i.id = u.instrument_id AND u.in_universe
           AND (i.key, u.provider) NOT IN (SELECT * FROM unnest(%s::text[], %s::text[]))
         """,

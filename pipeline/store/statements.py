@@ -22,7 +22,7 @@ FROM ledger.subject u CROSS JOIN LATERAL (
     SELECT DISTINCT ON (document) * FROM ledger.snapshot
     WHERE subject_id = u.id AND symbol = u.symbol AND fetched_at <= %(at)s AND unusable IS NULL
     ORDER BY document, fetched_at DESC) AS s
-WHERE u.in_universe AND u.instrument_id = ANY(%(instruments)s)
+WHERE (u.in_universe OR %(then)s AND u.left_at > %(at)s) AND u.instrument_id = ANY(%(instruments)s)
 """
 
 _SAID = """
@@ -40,11 +40,22 @@ WHERE s.id = ANY(%s) AND v.held IS NULL
 
 
 def known(
-    connection: psycopg.Connection, instrument_ids: Collection[int], at: datetime
+    connection: psycopg.Connection,
+    instrument_ids: Collection[int],
+    at: datetime,
+    *,
+    then: bool = False,
 ) -> Mapping[int, Known]:
-    """Return what was known of instruments at a moment, by number."""
+    """Return what was known of instruments at a moment, by number.
+
+    Args:
+        connection: An open connection.
+        instrument_ids: The instruments.
+        at: The moment, UTC.
+        then: Whether from all whom the universe asked then, and not only from those it asks now.
+    """
     found = {number: Known() for number in instrument_ids}
-    row = {"instruments": list(instrument_ids), "at": at}
+    row = {"instruments": list(instrument_ids), "at": at, "then": then}
     statements = connection.execute(_STATEMENTS, row).fetchall()
     said = _said(connection, [number for *_, number, _, _ in statements])
     for instrument, provider, client, document, number, fetched_at, confirmed_at in statements:
@@ -128,12 +139,16 @@ def hold(connection: psycopg.Connection, statements: Sequence[Statement], at: da
 def statements_since(
     connection: psycopg.Connection, instrument_id: int, since: datetime
 ) -> Sequence[tuple[datetime, Sequence[Statement]]]:
-    """Return an instrument's usable snapshots from a moment on: when, and those of then."""
+    """Return an instrument's usable snapshots from a moment on: when, and those of then.
+
+    Those of a provider that is no longer asked count until it was not. That is a time, too.
+    """
     rows = connection.execute(
         """
         SELECT s.fetched_at, s.last_seen_at, u.provider, u.client, s.document, s.id
         FROM ledger.subject u JOIN ledger.snapshot s ON s.subject_id = u.id AND s.symbol = u.symbol
-        WHERE u.in_universe AND u.instrument_id = %s AND s.fetched_at >= %s AND s.unusable IS NULL
+        WHERE u.instrument_id = %s AND s.fetched_at >= %s AND s.unusable IS NULL
+          AND (u.in_universe OR s.fetched_at < u.left_at)
         ORDER BY s.fetched_at, u.provider, s.document
         """,
         [instrument_id, since],
@@ -152,4 +167,22 @@ def statements_since(
             said=tuple(said.get(number, ())),
         )
         found.setdefault(fetched_at, []).append(statement)
-    return list(found.items())
+    for left_at in departures(connection, instrument_id):
+        if left_at >= since:
+            found.setdefault(left_at, [])
+    return sorted(found.items())
+
+
+def departures(
+    connection: psycopg.Connection, instrument_id: int
+) -> Mapping[datetime, Sequence[str]]:
+    """Return which providers are no longer asked about an instrument, by the time since when."""
+    return dict(
+        connection.execute(
+            """
+            SELECT left_at, array_agg(provider) FROM ledger.subject
+            WHERE instrument_id = %s AND left_at IS NOT NULL GROUP BY 1
+            """,
+            [instrument_id],
+        ).fetchall()
+    )

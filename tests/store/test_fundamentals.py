@@ -166,6 +166,20 @@ def test_a_provider_that_is_no_longer_asked_takes_no_part_any_more(desk: Desk) -
     assert desk.combined(START)["revenue"]["provider"] == "fmp"
 
 
+def test_what_a_provider_said_while_it_was_asked_stays_part_of_the_past(desk: Desk) -> None:
+    from pipeline.store.listings import sync_universe
+
+    desk.hear("fmp", START, said("revenue", 391e9))
+    desk.hear("yahoo", START, said("revenue", 390e9))
+    sync_universe(desk.connection, universe("yahoo"))
+    # As by an import: it comes late, and all after it is worked out anew.
+    desk.hear("yahoo", START - DAY, said("revenue", 380e9))
+    assert desk.combined(START - DAY)["revenue"]["provider"] == "yahoo"
+    assert desk.combined(START)["revenue"]["provider"] == "fmp"
+    assert desk.combined()["revenue"]["provider"] == "yahoo"
+    assert [one["provider"] for one in desk.combined()["revenue"]["candidates"]] == ["yahoo"]
+
+
 def test_the_wide_view_has_a_row_for_each_instrument(desk: Desk) -> None:
     desk.hear("fmp", START, said("revenue", 391e9), said("company_name", "Apple Inc."))
     desk.hear("yahoo", START, said("revenue", 300e9))

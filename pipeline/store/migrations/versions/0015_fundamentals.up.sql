@@ -7,6 +7,7 @@ CREATE TABLE ledger.subject (
     client        text NOT NULL,
     symbol        text NOT NULL,
     in_universe   boolean NOT NULL DEFAULT true,
+    left_at       timestamptz,
     UNIQUE (instrument_id, provider)
 );
 COMMENT ON TABLE ledger.subject IS 'Whom a provider is asked about: one instrument at one provider of fundamentals.';
@@ -16,6 +17,7 @@ COMMENT ON COLUMN ledger.subject.provider IS 'The provider''s name in the univer
 COMMENT ON COLUMN ledger.subject.client IS 'The kind of client that talks to it, by which the field registry knows it.';
 COMMENT ON COLUMN ledger.subject.symbol IS 'The provider''s symbol, or its number for it.';
 COMMENT ON COLUMN ledger.subject.in_universe IS 'Whether it is still asked. What is no longer asked keeps its history, and takes no part in what is combined from then on.';
+COMMENT ON COLUMN ledger.subject.left_at IS 'Since when it is no longer asked, UTC; null if it is.';
 
 CREATE TABLE ledger.snapshot (
     id           bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
