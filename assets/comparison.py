@@ -6,10 +6,9 @@ What belongs here: the words. No Dagster in here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from pipeline.fundamentals.registry import registry
-from pipeline.fundamentals.wording import aged, spread_worded, worded
+from pipeline.fundamentals.wording import aged, candidate_worded, spread_worded
 from pipeline.store.fundamentals import Row
 
 STATES = ("agree", "disagree", "single", "stale", "none")
@@ -40,11 +39,6 @@ def comparison(rows: Sequence[Row]) -> str:
     return "\n".join(_line(row) for row in (head, ["---"] * len(head), *lines))
 
 
-def said_by(field: str, candidates: Sequence[Mapping[str, Any]]) -> str:
-    """Return what each provider says of a field, in a line."""
-    return ", ".join(f"{one['provider']} {_words(_kind(field), one)}" for one in candidates)
-
-
 def _kind(field: str) -> str | None:
     known = registry().fields.get(field)
     return None if known is None else known.kind
@@ -54,7 +48,7 @@ def _cells(row: Row, providers: Sequence[str]) -> list[str]:
     kind, period_end, state = _kind(row["field"]), row["period_end"], row["state"]
     said = {
         name: " ".join(
-            _MARKS[one["verdict"]].format(_words(kind, one))
+            _MARKS[one["verdict"]].format(candidate_worded(kind, one))
             for one in row["candidates"]
             if one["provider"] == name
         )
@@ -70,15 +64,6 @@ def _cells(row: Row, providers: Sequence[str]) -> list[str]:
         f"**{state}**" if state in {"disagree", "none"} else state,
         spread_worded(kind, row["spread"]),
     ]
-
-
-def _words(kind: str | None, said: Mapping[str, Any]) -> str:
-    value = said["value"]
-    return worded(
-        kind,
-        value if isinstance(value, str) else float(value),
-        said.get("currency"),
-    )
 
 
 def _line(cells: Sequence[str]) -> str:

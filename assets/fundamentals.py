@@ -22,7 +22,7 @@ from pipeline.fundamentals.completeness import completeness
 from pipeline.fundamentals.registry import registry
 from pipeline.fundamentals_history import recombine
 from pipeline.providers.errors import ProviderError
-from pipeline.refreshing import Refreshed, failures
+from pipeline.refreshing import NOT_ASKED, Refreshed, failures
 from pipeline.store.comparisons import known_fields
 from pipeline.store.consolidated_series import instruments_by_key
 from pipeline.store.document_states import DocumentState, document_states
@@ -210,10 +210,19 @@ def _problems(
         if not documents:
             found.append(Problem(name, _no_subject(provider, name), retryable=False))
         elif bad:
-            why = "; ".join(f"{one.document}: {one.detail}" for one in bad)
+            why = "; ".join(_reasons(bad))
             retryable = any(one.outcome == "failed" for one in bad)
             found.append(Problem(name, why, retryable=retryable))
     return found
+
+
+def _reasons(bad: Sequence[Refreshed]) -> Iterator[str]:
+    """Yield why documents are lacking, each reason once."""
+    why: dict[str, list[str]] = {}
+    for one in bad:
+        why.setdefault((one.detail or "").removeprefix(NOT_ASKED), []).append(one.document)
+    for detail, documents in why.items():
+        yield f"{', '.join(documents)}: {detail}"
 
 
 def _no_subject(provider: str, instrument: str) -> str:

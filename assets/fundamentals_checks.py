@@ -11,11 +11,10 @@ from collections.abc import Sequence
 import dagster as dg
 import psycopg
 
-from assets.comparison import said_by
 from assets.metadata import Metadata
 from pipeline.fundamentals.completeness import completeness
 from pipeline.fundamentals.registry import registry
-from pipeline.fundamentals.wording import spread_worded
+from pipeline.fundamentals.wording import said_by, spread_worded
 from pipeline.store.comparisons import Doubt, disagreements, doubts, known_fields, refusals
 
 USABLE, NOT_HELD = "values_are_usable", "no_value_is_held"
@@ -27,11 +26,11 @@ _WARN, _ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
 _LOOK_UP = "market.fundamentals_snapshots has the document, at the place that is named. "
 _WHAT_TO_DO = {
     USABLE: _LOOK_UP + "If the vendor has changed how it writes the field, say since when in "
-    "pipeline/fundamentals/fields.yaml and read the kept documents again; if it is wrong, other "
-    "providers fill in.",
+    "pipeline/fundamentals/fields.yaml and run `minuteledger snapshots reparse`; if it is wrong, "
+    "other providers fill in.",
     NOT_HELD: _LOOK_UP + "The value before counts until another provider confirms the new one. If "
-    "the vendor has changed the unit, say since when in pipeline/fundamentals/fields.yaml and read "
-    "the kept documents again; if the value is right, accept it.",
+    "the vendor has changed the unit, say since when in pipeline/fundamentals/fields.yaml and run "
+    "`minuteledger snapshots reparse`; if the value is right, `minuteledger snapshots accept`.",
     COMPLETE: "Ask another provider about the instrument (fundamentals: in the universe file), or "
     "look at the documents of those that are asked.",
     AGREE: "Compare the places and the period ends in market.fundamentals_fields; if providers "
@@ -113,7 +112,7 @@ def _agree(connection: psycopg.Connection, key: dg.AssetKey) -> dg.AssetCheckRes
         {
             "instrument": one.instrument,
             "field": one.field,
-            "said": said_by(one.field, one.candidates),
+            "said": said_by(one.kind, one.candidates),
             "won": one.provider,
             "spread": spread_worded(one.kind, one.spread),
         }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -99,13 +100,13 @@ class World:
         except requests.RequestException:
             return False
 
-    def requests_sent(self) -> tuple[int, int]:
-        """Return how many requests the venue has answered in this run: for bars, and all."""
+    def requests_sent(self) -> tuple[int, int, int]:
+        """Return how many requests the venue got in this run: for bars, for documents, and all."""
         report = _session().get(f"{self.url}/_venue/requests", timeout=30).json()
-        for_bars = sum(
-            each["count"] for each in report["counts"] if each["symbol"] and not each["document"]
-        )
-        return for_bars, report["total"]
+        counts: Counter[bool] = Counter()
+        for each in report["counts"]:
+            counts[each["document"]] += each["count"] if each["symbol"] else 0
+        return counts[False], counts[True], report["total"]
 
     def venue(self) -> dict[str, Any]:
         """Describe the markets: quiet ones, an outage, a halt, listings within a month."""

@@ -18,6 +18,15 @@ from pipeline.intervals import Interval
 SHOWN: Final = ("AAPL", "MSFT")
 """Listings whose trading days are shown."""
 
+SAID: Final = (
+    ("AAPL", "revenue"),
+    ("AAPL", "total_debt"),
+    ("AAPL", "earnings_per_share"),
+    ("IBM", "market_cap"),
+    ("BTC-USD", "market_cap"),
+)
+"""Instruments and fields of which is shown who says what."""
+
 _DAY: Final = timedelta(days=1)
 _HOUR: Final = timedelta(hours=1)
 _YEAR: Final = timedelta(days=400)

@@ -45,6 +45,8 @@ NO_TEXT: Final = "it holds characters that are no text"
 
 _NOBODY_CAN_BE_ASKED = (AuthenticationFailed, Unsupported, RateLimited, Paused)
 """Errors after which asking the provider for anything else is of no use."""
+NOT_ASKED = "not asked: "
+"""How the detail of a document begins that was not asked for, because of an error about another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +179,7 @@ class _Asking:
 
     def ask(self, subject: Subject, document: str) -> _Answer:
         if self._given_up is not None:
-            return _Answer(document, self._clock(), error=f"not asked: {self._given_up}")
+            return _Answer(document, self._clock(), error=f"{NOT_ASKED}{self._given_up}")
         try:
             payload = self._retrying(self._provider.fetch_document, subject.symbol, document)
         except ProviderError as error:

@@ -97,7 +97,7 @@ def follow_to_end(
 
     with shown() as show:
         for state in backfills.follow(api, launched.waves, between):
-            show([_stage(wave) for wave in state])
+            show([stage(wave) for wave in state])
     with connect(settings) as connection:
         launched.forecast.compare(connection, backfills.taken(api, launched.waves))
         return [
@@ -105,13 +105,14 @@ def follow_to_end(
         ]
 
 
-def _stage(wave: Wave) -> Stage:
+def stage(wave: Wave) -> Stage:
+    """Return where a wave is."""
     return Stage(wave.backfill, wave.provider, wave.done, len(wave.cells), wave.ended is not None)
 
 
 def report(problems: list[str]) -> None:
     """Tell what was not completed."""
-    warn(f"{len(problems)} listing-months were not completed:")
+    warn(f"{len(problems)} partitions were not completed:")
     for problem in problems[:_SHOWN]:
         warn(f"  {problem}")
     if len(problems) > _SHOWN:

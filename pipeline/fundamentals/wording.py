@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
-from typing import Final
+from typing import Any, Final
 
 _LARGE: Final = ((1e12, "T"), (1e9, "B"), (1e6, "M"))
 _LONGEST: Final = 40
@@ -30,6 +31,18 @@ def worded(kind: str | None, value: float | str | date | None, currency: str | N
     else:
         number = _short(value)
     return f"{number} {currency}" if currency else number
+
+
+def candidate_worded(kind: str | None, said: Mapping[str, Any]) -> str:
+    """Return the value of a candidate, as the ledger stores it, in words."""
+    value = said["value"]
+    number_or_words = value if isinstance(value, str) else float(value)
+    return worded(kind, number_or_words, said.get("currency"))
+
+
+def said_by(kind: str | None, candidates: Sequence[Mapping[str, Any]]) -> str:
+    """Return what each provider says of a field, in a line."""
+    return ", ".join(f"{one['provider']} {candidate_worded(kind, one)}" for one in candidates)
 
 
 def aged(age: timedelta | None) -> str:

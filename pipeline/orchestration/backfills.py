@@ -44,7 +44,7 @@ class Selection:
 
 @dataclass(slots=True)
 class Wave:
-    """One backfill of one provider's cells.
+    """One backfill of one provider's cells, or instruments.
 
     Attributes:
         provider: The provider.
@@ -55,6 +55,7 @@ class Wave:
         missing: Cells that are not materialized yet.
         problem: Why the backfill as a whole ended early, if it did.
         ended: When nothing more came of it, in seconds since 1970; None while it goes on.
+        unit: What a partition is.
     """
 
     provider: str
@@ -65,6 +66,7 @@ class Wave:
     missing: Sequence[str] = field(default_factory=list)
     problem: str | None = None
     ended: float | None = None
+    unit: str = "listing-months"
 
     @property
     def done(self) -> int:
@@ -204,7 +206,7 @@ def launch(api: DagsterApi, waves: Iterable[Wave]) -> None:
     for wave in waves:
         wave.launched = time.time()
         wave.missing = wave.cells
-        title = f"{wave.provider}: {len(wave.cells)} listing-months"
+        title = f"{wave.provider}: {len(wave.cells)} {wave.unit}"
         wave.backfill = api.launch(wave.assets, wave.cells, title, PRIORITY)
 
 

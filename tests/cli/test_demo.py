@@ -23,13 +23,16 @@ def test_the_demo_completes_offline_and_a_repeat_downloads_nothing(home: Home) -
     day = r"^alpaca +MSFT +\S+[T ](\d\d:\d\d) +\S+[T ]\d\d:\d\d +390 +390$"
     opens = set(re.findall(day, first.stdout, re.MULTILINE))
     assert opens == {"13:30", "14:30"}
+    said = r"^AAPL +total_debt +\S+ +fmp [\d.]+ B USD, yahoo [\d.]+ B USD +fmp +priority +disagree"
+    assert re.search(said, first.stdout, re.MULTILINE), first.stdout
     assert home.server.status().state == "stopped"
     world = json.loads((home.path / "home" / "demo.json").read_text())
 
     second = home.run("demo", "--exit", "--port", port, timeout=600)
 
     assert second.returncode == 0, second.stdout + second.stderr
-    assert re.search(r"venue got 0 requests for bars", second.stdout), second.stdout
+    nothing = "venue got 0 requests for bars, 0 for fundamentals"
+    assert nothing in second.stdout, second.stdout
     assert json.loads((home.path / "home" / "demo.json").read_text()) == world
 
     rows = home.json("status")["coverage"]
@@ -40,6 +43,8 @@ def test_the_demo_completes_offline_and_a_repeat_downloads_nothing(home: Home) -
     assert any(row["empty"] for row in rows)
     assert all((row["unavailable"] > 0) == (row["provider"] == "kraken") for row in rows)
     assert home.run("status", "--check").returncode == 0
+    known = home.json("fundamentals", "AAPL")
+    assert {one["provider"] for row in known for one in row["candidates"]} == {"fmp", "yahoo"}
 
 
 def test_the_demo_leaves_a_ledger_of_somebodys_own_alone(home: Home) -> None:

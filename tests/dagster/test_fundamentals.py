@@ -248,6 +248,17 @@ def test_an_instrument_that_failed_leaves_the_others_materialized(
     assert location.materialized(FMP) == {"ACME", "BETA", "CETA"}
 
 
+def test_why_a_provider_was_not_asked_any_further_is_said_once(
+    location: Location, venue: VenueProcess
+) -> None:
+    venue.post_fault("error_body", exchange="fmp", times=1)
+    result = run(location, FMP, "BETA")
+    assert not result.success
+    (line,) = failure(result).description.splitlines()[1:]
+    assert line.startswith(f"BETA: {', '.join(DOCUMENTS['fmp'])}: fmp: Limit Reach")
+    assert asked(venue) == 1
+
+
 def test_a_document_about_somebody_else_fails_and_nothing_of_it_is_combined(
     location: Location, venue: VenueProcess
 ) -> None:
@@ -377,6 +388,7 @@ def test_a_change_of_unit_is_an_error_until_it_is_undone_and_holds_the_old_value
     of_cap = next(one for one in wrong(found) if one["field"] == "market_cap")
     assert of_cap["instrument"] == "ACME"
     assert "perhaps another unit" in of_cap["why"]
+    assert "minuteledger snapshots accept" in str(found.metadata["what_to_do"].value)
     run(location, FMP, "BETA")
     assert not check(location, FMP, "no_value_is_held").passed
     venue.clear_faults()
