@@ -19,8 +19,8 @@ from pipeline.store import statements as documents
 from pipeline.store.rates import stored_rates
 
 _INSTANT = timedelta(microseconds=1)
-_AT_ONCE = 500
-"""Instruments that are combined together; more would only take more memory."""
+_AT_ONCE = 50
+"""Instruments that are combined together; more would take more memory, and longer."""
 
 
 def follow(

@@ -108,7 +108,8 @@ def _row(
     said = [_told(judged) for judged in one.candidates]
     if old is not None:
         firsts = {_words(entry): entry for entry in old[-1]}
-        said = [{**entry, **_first(firsts.get(_words(entry)))} for entry in said]
+        for entry in said:
+            entry.update(_first(firsts.get(_words(entry))))
     won = one.won
     place = next((entry for entry in said if entry["verdict"] == "won"), None)
     stands_in = won is not None and any(
@@ -137,20 +138,25 @@ def _row(
 
 def _told(judged: Judged) -> dict[str, Any]:
     one = judged.candidate
-    entry = {
+    entry: dict[str, Any] = {
         "provider": one.provider,
         "value": _json(one.value),
-        "currency": one.currency,
-        "period_end": _json(one.period_end),
-        "filed_at": _json(one.filed_at),
-        "fetched_at": _json(one.fetched_at),
+        "fetched_at": one.fetched_at.isoformat(),
         "snapshot": one.snapshot,
         "found_at": one.found_at,
         "verdict": judged.verdict,
-        "why": judged.why or None,
-        "compared": None if judged.compared == one.value else _json(judged.compared),
     }
-    return {name: value for name, value in entry.items() if value is not None}
+    if one.currency is not None:
+        entry["currency"] = one.currency
+    if one.period_end is not None:
+        entry["period_end"] = one.period_end.isoformat()
+    if one.filed_at is not None:
+        entry["filed_at"] = one.filed_at.isoformat()
+    if judged.why:
+        entry["why"] = judged.why
+    if judged.compared is not None and judged.compared != one.value:
+        entry["compared"] = _json(judged.compared)
+    return entry
 
 
 def _json(value: object) -> object:
