@@ -6,6 +6,7 @@ what was known from its time on, and nothing before.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
@@ -43,17 +44,20 @@ def follow(
         How many rows were written.
     """
     store.lock(connection, instrument_id)
-    store.forget(connection, instrument_id, since)
+    moments = set(store.forget(connection, instrument_id, since))
     rates = stored_rates(connection)
-    before = since - _INSTANT
-    known = documents.known(connection, [instrument_id], before, then=True)[instrument_id]
-    left = documents.departures(connection, instrument_id)
+    known = documents.known_before(connection, instrument_id, since, since - _INSTANT)
+    statements = deque(documents.statements_since(connection, instrument_id, since))
+    left = deque(documents.left_since(connection, instrument_id, since))
+    moments |= documents.heard_since(connection, instrument_id, since)
+    moments |= {one.fetched_at for one in statements} | {moment for _, moment in left}
     written = 0
-    for at, statements in documents.statements_since(connection, instrument_id, since):
-        for provider in left.get(at, ()):
-            known.forget(provider)
-        for statement in statements:
-            documents.hold(connection, known.learn(registry, statement), at)
+    for at in sorted(moments):
+        while left and left[0][1] <= at:
+            known.forget(left.popleft()[0])
+        while statements and statements[0].fetched_at <= at:
+            documents.hold(connection, [known.learn(registry, statements.popleft())], at)
+        documents.hold(connection, known.set_free(at), at)
         found = combine(registry, known.said(registry, at), at, strategy=strategy, rates=rates)
         written += store.write_combined(connection, registry, {instrument_id: found}, at)
     return written
@@ -104,6 +108,8 @@ def _recombine(
     with connection.transaction():
         for number in sorted(instrument_ids):
             store.lock(connection, number)
+        # No row may end before it began, whatever the clocks of those say who wrote it.
+        at = max(at, store.newest_moment(connection, instrument_ids) or at)
         found = {
             number: combine(registry, known.said(registry, at), at, strategy=strategy, rates=rates)
             for number, known in documents.known(connection, instrument_ids, at).items()

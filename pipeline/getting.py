@@ -19,7 +19,7 @@ from pipeline.opening import open_asked
 from pipeline.providers.errors import ProviderError
 from pipeline.refreshing import due, failures, refresh
 from pipeline.store.database import Database
-from pipeline.store.fundamentals import Row, combined_rows, write_combined
+from pipeline.store.fundamentals import Row, combined_rows, newest_moment, write_combined
 from pipeline.store.rates import stored_rates
 from pipeline.store.session import LedgerSession
 from pipeline.store.snapshots import Subject, subjects
@@ -120,7 +120,9 @@ def _of_some(
     connection: psycopg.Connection, asked: Sequence[Subject], strategy: str | None
 ) -> Sequence[Row]:
     """Combine what some providers say, read it, and leave the ledger as it was."""
-    now, instrument = datetime.now(UTC), asked[0].instrument_id
+    instrument = asked[0].instrument_id
+    now = datetime.now(UTC)
+    now = max(now, newest_moment(connection, [instrument]) or now)
     everything = known(connection, [instrument], now)[instrument]
     names = {subject.provider for subject in asked}
     some = Known({kind: one for kind, one in everything.statements.items() if kind[0] in names})

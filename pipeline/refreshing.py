@@ -20,7 +20,7 @@ from pipeline.fundamentals.documents import DOCUMENTS, time_to_live
 from pipeline.fundamentals.parsing import parse
 from pipeline.fundamentals.registry import registry
 from pipeline.fundamentals.values import Parsed, UnusableDocument
-from pipeline.fundamentals_history import follow, recombine
+from pipeline.fundamentals_history import follow
 from pipeline.providers.errors import (
     AuthenticationFailed,
     Paused,
@@ -43,6 +43,7 @@ from pipeline.store.snapshots import (
 NO_TEXT: Final = "it holds characters that are no text"
 """Why a document is unusable of which what is kept is not what came."""
 
+_HEARD: Final = frozenset({"new", "same"})
 _NOBODY_CAN_BE_ASKED = (AuthenticationFailed, Unsupported, RateLimited, Paused)
 """Errors after which asking the provider for anything else is of no use."""
 NOT_ASKED = "not asked: "
@@ -197,13 +198,9 @@ def _keep(
 ) -> list[Refreshed]:
     with connection.transaction():
         found = [_keep_one(connection, subject, answer) for answer in answers]
-        new = [a.at for a, one in zip(answers, found, strict=True) if one.outcome == "new"]
-        instrument = subject.instrument_id
-        if new:
-            follow(connection, registry(), instrument, min(new), strategy)
-        elif any(one.outcome == "same" for one in found):
-            # What had not been confirmed for long counts again.
-            recombine(connection, registry(), [instrument], answers[-1].at, strategy)
+        heard = [a.at for a, one in zip(answers, found, strict=True) if one.outcome in _HEARD]
+        if heard:
+            follow(connection, registry(), subject.instrument_id, min(heard), strategy)
     return found
 
 

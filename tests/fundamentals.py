@@ -117,11 +117,12 @@ class Desk:
         return {row["field"]: row for row in rows}
 
     def history(self) -> list[tuple[Any, ...]]:
-        """Return all that was ever combined, without the numbers of snapshots."""
+        """Return all that was ever combined, but not which of equal documents said so first."""
         return self.rows(
             "SELECT instrument_id, field, since, before, number, words, day, currency, period_end,"
             " provider, rule, state, spread, stands_in,"
-            " (SELECT jsonb_agg(c - 'snapshot') FROM jsonb_array_elements(candidates) c)"
+            " (SELECT jsonb_agg(c - 'snapshot' - 'fetched_at')"
+            "  FROM jsonb_array_elements(candidates) c)"
             " FROM ledger.fundamental ORDER BY 1, 2, 3"
         )
 

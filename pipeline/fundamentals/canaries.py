@@ -8,12 +8,12 @@ the same provider stated before; what the others say can only speak for it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from pipeline.fundamentals.candidates import SAME_PERIOD
+from pipeline.fundamentals.candidates import SAME_PERIOD, lapsed
 from pipeline.fundamentals.fields import Field
 from pipeline.fundamentals.registry import Registry
 from pipeline.fundamentals.values import Value
@@ -71,7 +71,7 @@ class Statement:
         document: Which document it is.
         snapshot: The number of the stored document.
         fetched_at: When it was fetched, UTC.
-        confirmed_at: When it was last seen unchanged, UTC.
+        seen: When it came again unchanged, in order of time, UTC.
         lasts: How long it is good for.
         said: What it says.
     """
@@ -81,31 +81,68 @@ class Statement:
     document: str
     snapshot: int
     fetched_at: datetime
-    confirmed_at: datetime
+    seen: tuple[datetime, ...]
     lasts: timedelta
     said: tuple[Said, ...]
 
+    def confirmed_at(self, at: datetime) -> datetime:
+        """Return when it had last come, as known at a moment."""
+        return max((one for one in self.seen if one <= at), default=self.fetched_at)
+
+    def has_lapsed(self, at: datetime) -> bool:
+        """Return whether it had not come for so long that others are believed rather."""
+        return lapsed(self.confirmed_at(at), self.lasts, at)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A number that was said before.
+
+    Attributes:
+        said: What was said, and whether it counted.
+        where: The same value, and where it was stated.
+    """
+
+    said: Said
+    where: Earlier
+
+    @property
+    def counted(self) -> Earlier:
+        """What counted then: itself, or what stood in for it."""
+        return self.said.instead or self.where
+
+
+HeardOf = Callable[[Value], Sequence[Heard]]
+"""Returns what a provider said before of a value's field and period, of any end."""
+
 
 def watched(
-    registry: Registry, new: Statement, before: Statement | None, others: Sequence[Statement]
+    registry: Registry, new: Statement, heard: HeardOf, others: Sequence[Statement]
 ) -> Statement:
     """Return a document with those values held that may be in another unit than before.
+
+    A year before the last one that the provider told of is held, too: time does not go back.
 
     Args:
         registry: The fields.
         new: The document.
-        before: The same provider's document of that kind before it.
+        heard: What its provider said before in documents of that kind.
         others: The newest documents of the other providers, also with what is held of theirs.
     """
-    if before is None:
-        return new
-    return replace(new, said=tuple(_watched(registry, one, before, others) for one in new.said))
+    newest = _newest(new)
+    said = (
+        _watched(registry, one, heard(one.value), others, new.fetched_at, is_newest=one in newest)
+        for one in new.said
+    )
+    return replace(new, said=tuple(said))
 
 
-def confirmed(statement: Statement, others: Sequence[Statement]) -> Statement:
+def confirmed(statement: Statement, others: Sequence[Statement], at: datetime) -> Statement:
     """Return a document with those held values set free that another provider states, too."""
     said = tuple(
-        replace(one, held=None, instead=None) if one.held and _seconded(one.value, others) else one
+        replace(one, held=None, instead=None)
+        if one.held and not _goes_back(one.value, one.instead) and _seconded(one.value, others, at)
+        else one
         for one in statement.said
     )
     return statement if said == statement.said else replace(statement, said=said)
@@ -116,26 +153,47 @@ def of_one_scale(field: Field, one: float, other: float) -> bool:
     return _change(field, one, other) is None
 
 
-def _watched(registry: Registry, one: Said, before: Statement, others: Sequence[Statement]) -> Said:
-    field, last = registry.fields.get(one.value.field), _last(one.value, before)
-    if field is None or last is None or one.accepted:
-        return one
-    earlier = last.instead or Earlier(
-        last.value, before.snapshot, before.fetched_at, before.confirmed_at
-    )
-    what = _change(field, one.value.value, earlier.value.value)
-    if what is None and last.held is not None and _nearer(one.value, last.value, earlier.value):
-        what = last.held
-    if what is None or _seconded(one.value, others):
-        return one
-    return Said(one.value, what, earlier)
+def _newest(statement: Statement) -> Collection[Said]:
+    """Return what a document says of each field and period about the latest time."""
+    found: dict[tuple[str, str], Said] = {}
+    for one in statement.said:
+        key = one.value.field, one.value.period
+        if key not in found or _period_end(one) > _period_end(found[key]):
+            found[key] = one
+    return list(found.values())
 
 
-def _last(value: Value, before: Statement) -> Said | None:
-    """Return what was said of the same field before: of the same period if there was any."""
-    mine = [one for one in before.said if one.value.field == value.field]
-    same = [one for one in mine if _same_period(one.value, value)]
-    return max(same or mine, key=_period_end, default=None)
+def _watched(
+    registry: Registry,
+    one: Said,
+    heard: Sequence[Heard],
+    others: Sequence[Statement],
+    at: datetime,
+    *,
+    is_newest: bool,
+) -> Said:
+    field = registry.fields.get(one.value.field)
+    if field is None or not heard or one.accepted:
+        return one
+    latest = max(heard, key=lambda each: _period_end(each.said))
+    if is_newest and _goes_back(one.value, latest.counted):
+        what = f"it is about {one.value.period_end}, and {latest.counted.value.period_end} was told"
+        return Said(one.value, what, latest.counted)
+    last = next((each for each in heard if is_of_period(each.said.value, one.value)), latest)
+    what_changed = _change(field, one.value.value, last.counted.value.value)
+    held = last.said.held
+    if what_changed is None and held and _nearer(one.value, last.said.value, last.counted.value):
+        what_changed = held
+    if what_changed is None or _seconded(one.value, others, at):
+        return one
+    return Said(one.value, what_changed, last.counted)
+
+
+def _goes_back(value: Value, earlier: Earlier | None) -> bool:
+    """Return whether a value is about an earlier fiscal period than one that was told of."""
+    end = value.period_end
+    told = None if earlier is None else earlier.value.period_end
+    return end is not None and told is not None and told - end > SAME_PERIOD
 
 
 def _nearer(value: Value, one: Value, other: Value) -> bool:
@@ -147,7 +205,8 @@ def _nearer(value: Value, one: Value, other: Value) -> bool:
     return abs(mine - first) < abs(mine - second)
 
 
-def _same_period(one: Value, other: Value) -> bool:
+def is_of_period(one: Value, other: Value) -> bool:
+    """Return whether two values are about one time, if it is of one length."""
     if one.period_end is None or other.period_end is None:
         return one.period_end == other.period_end
     return abs(one.period_end - other.period_end) <= SAME_PERIOD
@@ -172,22 +231,24 @@ def _change(field: Field, new: object, old: object) -> str | None:
     return None
 
 
-def _seconded(value: Value, others: Sequence[Statement]) -> bool:
+def _seconded(value: Value, others: Sequence[Statement], at: datetime) -> bool:
     return any(
         isinstance(value.value, float) and abs(other - value.value) <= _CONFIRMED * abs(value.value)
-        for other in _theirs(value, others)
+        for other in _theirs(value, others, at)
     )
 
 
-def _theirs(value: Value, others: Sequence[Statement]) -> Iterator[float]:
+def _theirs(value: Value, others: Sequence[Statement], at: datetime) -> Iterator[float]:
     for statement in others:
+        if value.period in {"ttm", "instant"} and statement.has_lapsed(at):
+            continue
         for said in statement.said:
             its = said.value
-            if (its.field, its.currency) != (value.field, value.currency):
+            if (its.field, its.period, its.currency) != (value.field, value.period, value.currency):
                 continue
             if isinstance(its.value, float) and _may_be_one_period(its, value):
                 yield its.value
 
 
 def _may_be_one_period(one: Value, other: Value) -> bool:
-    return None in (one.period_end, other.period_end) or _same_period(one, other)
+    return None in (one.period_end, other.period_end) or is_of_period(one, other)

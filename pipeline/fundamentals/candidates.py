@@ -131,8 +131,13 @@ def _of_newest_period(found: Sequence[Judged]) -> list[Judged]:
     ]
 
 
+def lapsed(confirmed_at: datetime, lasts: timedelta, at: datetime) -> bool:
+    """Return whether something was confirmed so long ago that others are believed rather."""
+    return at - confirmed_at > _LAPSED * lasts
+
+
 def _lapsed(one: Candidate, at: datetime) -> bool:
-    return at - one.confirmed_at > _LAPSED * one.lasts
+    return lapsed(one.confirmed_at, one.lasts, at)
 
 
 def _without_lapsed(one: Judged, at: datetime) -> Judged:

@@ -104,9 +104,7 @@ def _combined(
     against = won.compared if choice.value is None else choice.value
     alike = {id(one): _alike(field, against, one.compared) for one in open_}
     told = [_told(one, choice, agrees=alike.get(id(one))) for one in rows]
-    # What one provider says in two documents is no second opinion, unless the two contradict.
-    alone = len({one.candidate.provider for one in open_}) == 1
-    state = "disagree" if not all(alike.values()) else "single" if alone else "agree"
+    state = "single" if len(open_) == 1 else "agree" if all(alike.values()) else "disagree"
     provider = "+".join(one.candidate.provider for one in choice.together)
     return Combined(
         field=name,

@@ -6,7 +6,7 @@ What belongs here: the statements, each about many instruments at once. What fol
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final, LiteralString
 
@@ -193,16 +193,37 @@ def lock_named(connection: psycopg.Connection, instrument: str) -> int:
     return int(number)
 
 
-def forget(connection: psycopg.Connection, instrument_id: int, since: datetime) -> None:
-    """Take back what was combined of an instrument, and held, from a moment on."""
+def newest_moment(
+    connection: psycopg.Connection, instrument_ids: Collection[int]
+) -> datetime | None:
+    """Return when the newest row of any of some instruments began; None without one."""
+    ((found,),) = connection.execute(
+        """
+        SELECT max(since) FROM ledger.fundamental
+        WHERE instrument_id = ANY(%s) AND before IS NULL
+        """,
+        [list(instrument_ids)],
+    )
+    moment: datetime | None = found
+    return moment
+
+
+def forget(
+    connection: psycopg.Connection, instrument_id: int, since: datetime
+) -> Collection[datetime]:
+    """Take back what was combined of an instrument, and held, from a moment on.
+
+    Returns:
+        The moments at which that had been combined.
+    """
     row = {"instrument": instrument_id, "since": since}
-    connection.execute(
+    moments = connection.execute(
         """
         DELETE FROM ledger.fundamental
-        WHERE instrument_id = %(instrument)s AND since >= %(since)s
+        WHERE instrument_id = %(instrument)s AND since >= %(since)s RETURNING since
         """,
         row,
-    )
+    ).fetchall()
     connection.execute(
         """
         UPDATE ledger.fundamental SET before = NULL
@@ -216,7 +237,8 @@ def forget(connection: psycopg.Connection, instrument_id: int, since: datetime) 
         UPDATE ledger.snapshot_value v
         SET held = CASE WHEN s.fetched_at < %(since)s THEN v.was_held END,
             instead = CASE WHEN s.fetched_at < %(since)s THEN v.was_instead END,
-            freed_at = NULL, was_held = NULL, was_instead = NULL
+            instead_end = CASE WHEN s.fetched_at < %(since)s THEN v.was_instead_end END,
+            freed_at = NULL, was_held = NULL, was_instead = NULL, was_instead_end = NULL
         FROM ledger.snapshot s JOIN ledger.subject u ON u.id = s.subject_id
         WHERE v.snapshot_id = s.id AND u.instrument_id = %(instrument)s
           AND (s.fetched_at >= %(since)s AND coalesce(v.held, v.was_held) IS NOT NULL
@@ -224,6 +246,7 @@ def forget(connection: psycopg.Connection, instrument_id: int, since: datetime) 
         """,
         row,
     )
+    return {moment for (moment,) in moments}
 
 
 def combined_rows(connection: psycopg.Connection, instrument: str, at: datetime) -> Sequence[Row]:

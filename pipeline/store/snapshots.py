@@ -25,8 +25,9 @@ _UPSERT_SUBJECT = """
 INSERT INTO ledger.subject (instrument_id, provider, client, symbol)
 SELECT id, %(provider)s, %(client)s, %(symbol)s FROM ledger.instrument WHERE key = %(instrument)s
 ON CONFLICT (instrument_id, provider) DO UPDATE
-SET client = excluded.client, symbol = excluded.symbol, in_universe = true,
-    left_at = NULL
+SET client = excluded.client, symbol = excluded.symbol, in_universe = true, left_at = NULL,
+    symbol_since =
+        CASE WHEN subject.symbol = excluded.symbol THEN subject.symbol_since ELSE now() END
 WHERE (subject.client, subject.symbol, subject.in_universe)
       IS DISTINCT FROM (excluded.client, excluded.symbol, true)
 """
@@ -37,6 +38,43 @@ VALUES (%s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (name) DO UPDATE
 SET place = excluded.place, kind = excluded.kind, unit = excluded.unit,
     data_type = excluded.data_type, period = excluded.period, meaning = excluded.meaning
+"""
+
+# One that came before, and after it again unchanged, is then a snapshot of its own once more.
+_COME_AGAIN = """
+WITH new AS (
+    SELECT * FROM ledger.snapshot WHERE id = %(snapshot)s
+), around AS (
+    SELECT old.*, new.fetched_at AS between_at, (
+        SELECT min(k.checked_at) FROM ledger.snapshot_check k
+        WHERE (k.subject_id, k.document) = (old.subject_id, old.document) AND k.outcome = 'same'
+          AND k.checked_at > new.fetched_at AND k.checked_at < old.last_seen_at) AS again_at
+    FROM new JOIN ledger.snapshot old USING (subject_id, symbol, document)
+    WHERE old.fetched_at < new.fetched_at AND old.last_seen_at > new.fetched_at
+      AND old.unusable IS NULL
+), before AS (
+    UPDATE ledger.snapshot s SET last_seen_at = greatest(s.fetched_at, (
+        SELECT max(k.checked_at) FROM ledger.snapshot_check k
+        WHERE (k.subject_id, k.document) = (s.subject_id, s.document)
+          AND k.outcome IN ('new', 'same') AND k.checked_at < around.between_at))
+    FROM around WHERE around.id = s.id
+), again AS (
+    INSERT INTO ledger.snapshot
+        (subject_id, symbol, document, fetched_at, last_seen_at, digest, payload, registry)
+    SELECT subject_id, symbol, document, coalesce(again_at, last_seen_at), last_seen_at, digest,
+           payload, registry
+    FROM around RETURNING id
+), refused AS (
+    INSERT INTO ledger.snapshot_refusal (snapshot_id, field, found_at, raw, why)
+    SELECT again.id, r.field, r.found_at, r.raw, r.why
+    FROM again, around JOIN ledger.snapshot_refusal r ON r.snapshot_id = around.id
+)
+INSERT INTO ledger.snapshot_value
+    (snapshot_id, field, period, period_end, number, words, day, currency, filed_at, found_at,
+     accepted)
+SELECT again.id, v.field, v.period, v.period_end, v.number, v.words, v.day, v.currency, v.filed_at,
+       v.found_at, v.accepted
+FROM again, around JOIN ledger.snapshot_value v ON v.snapshot_id = around.id
 """
 
 _SUBJECTS = """
@@ -122,6 +160,14 @@ def sync_subjects(connection: psycopg.Connection, specs: Sequence[FundamentalsSp
         """,
         [[spec.instrument for spec in specs], [spec.provider for spec in specs]],
     )
+    # Where others are still asked, what they say is combined anew when it next is.
+    connection.execute(
+        """
+        UPDATE ledger.fundamental f SET before = now()
+        WHERE before IS NULL AND since < now() AND NOT EXISTS (
+            SELECT FROM ledger.subject u WHERE u.instrument_id = f.instrument_id AND u.in_universe)
+        """
+    )
 
 
 def sync_fields(connection: psycopg.Connection, registry: Registry) -> None:
@@ -184,16 +230,18 @@ def keep(
         """,
         [subject.id, fetched.document, subject.symbol, fetched.fetched_at],
     ).fetchone()
-    outcome: Outcome = "new" if fetched.unusable is None else "unusable"
-    if newest is not None and newest[1] == digest:
-        number, usable = newest[0], newest[2]
+    usable = fetched.unusable is None
+    # A document that could not be read, and now can be, is news.
+    if newest is not None and newest[1:] == (digest, usable):
+        number = newest[0]
         connection.execute(
             "UPDATE ledger.snapshot SET last_seen_at = greatest(last_seen_at, %s) WHERE id = %s",
             [fetched.fetched_at, number],
         )
-        outcome = "same" if usable else "unusable"
+        outcome: Outcome = "same" if usable else "unusable"
     else:
         number = add(connection, subject, fetched, version)
+        outcome = "new" if usable else "unusable"
     note(
         connection, subject, fetched.document, fetched.fetched_at, outcome, detail=fetched.unusable
     )
@@ -212,10 +260,11 @@ def note(
     """Note that a provider was asked for a document, and what came of it."""
     connection.execute(
         """
-        INSERT INTO ledger.snapshot_check (subject_id, document, checked_at, outcome, detail)
-        VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
+        INSERT INTO ledger.snapshot_check
+            (subject_id, symbol, document, checked_at, outcome, detail)
+        VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
         """,
-        [subject.id, document, checked_at, outcome, detail],
+        [subject.id, subject.symbol, document, checked_at, outcome, detail],
     )
 
 
@@ -244,6 +293,8 @@ def add(connection: psycopg.Connection, subject: Subject, fetched: Fetched, vers
     number: int
     ((number,),) = found
     write_parsed(connection, number, fetched.parsed)
+    if fetched.unusable is None:
+        connection.execute(_COME_AGAIN, {"snapshot": number})
     return number
 
 
@@ -302,8 +353,10 @@ def last_answers(
     """Return when subjects' documents were last answered, by number and document."""
     rows = connection.execute(
         """
-        SELECT subject_id, document, max(checked_at) FROM ledger.snapshot_check
-        WHERE subject_id = ANY(%s) AND outcome IN ('new', 'same', 'none') GROUP BY 1, 2
+        SELECT k.subject_id, k.document, max(k.checked_at)
+        FROM ledger.subject u
+        JOIN ledger.snapshot_check k ON (k.subject_id, k.symbol) = (u.id, u.symbol)
+        WHERE u.id = ANY(%s) AND k.outcome IN ('new', 'same', 'none') GROUP BY 1, 2
         """,
         [list(subject_ids)],
     )

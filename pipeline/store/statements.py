@@ -6,110 +6,155 @@ transaction.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date, datetime
+from typing import Any, Final, LiteralString
 
 import psycopg
 
-from pipeline.fundamentals.canaries import Earlier, Said, Statement
-from pipeline.fundamentals.documents import time_to_live
+from pipeline.fundamentals.canaries import Earlier, Heard, Said, Statement
+from pipeline.fundamentals.documents import DOCUMENTS, time_to_live
 from pipeline.fundamentals.known import Known
+from pipeline.fundamentals.memory import Memory
 from pipeline.store.snapshots import value_of
 
-_STATEMENTS = """
-SELECT u.instrument_id, u.provider, u.client, s.document, s.id, s.fetched_at, s.last_seen_at
+_VALUE: Final[LiteralString] = """
+v.field, v.number, v.words, v.day, v.currency, v.period, v.period_end, v.filed_at, v.found_at
+"""
+
+# When a snapshot came again unchanged: as far as it was noted, and the last time in any case.
+_SNAPSHOT: Final[LiteralString] = """
+u.provider, u.client, s.document, s.id, s.fetched_at,
+ARRAY(SELECT k.checked_at FROM ledger.snapshot_check k
+      WHERE (k.subject_id, k.document) = (s.subject_id, s.document)
+        AND k.checked_at >= s.fetched_at AND k.checked_at <= s.last_seen_at
+        AND k.outcome IN ('new', 'same') UNION SELECT s.last_seen_at ORDER BY 1)
+"""
+
+_NEWEST: Final = f"""
+SELECT u.instrument_id, {_SNAPSHOT}
 FROM ledger.subject u CROSS JOIN LATERAL (
     SELECT DISTINCT ON (document) * FROM ledger.snapshot
-    WHERE subject_id = u.id AND symbol = u.symbol AND fetched_at <= %(at)s AND unusable IS NULL
+    WHERE subject_id = u.id AND fetched_at <= %(at)s AND unusable IS NULL
+      AND (symbol = u.symbol OR %(at)s < u.symbol_since)
     ORDER BY document, fetched_at DESC) AS s
-WHERE (u.in_universe OR %(then)s AND u.left_at > %(at)s) AND u.instrument_id = ANY(%(instruments)s)
-"""
+WHERE u.instrument_id = ANY(%(instruments)s) AND (u.left_at IS NULL OR %(at)s < u.left_at)
+"""  # noqa: S608  nothing of a user's is in it
 
-_SAID = """
-SELECT v.snapshot_id, v.field, v.number, v.words, v.day, v.currency, v.period, v.period_end,
-       v.filed_at, v.found_at, v.accepted, v.held, v.instead
+_SINCE: Final = f"""
+SELECT {_SNAPSHOT}
+FROM ledger.subject u JOIN ledger.snapshot s ON s.subject_id = u.id
+WHERE u.instrument_id = %s AND s.fetched_at >= %s AND s.unusable IS NULL
+  AND (s.symbol = u.symbol OR s.fetched_at < u.symbol_since)
+  AND (u.left_at IS NULL OR s.fetched_at < u.left_at)
+ORDER BY s.fetched_at, u.provider, s.document
+"""  # noqa: S608
+
+_SAID: Final = f"""
+SELECT v.snapshot_id, {_VALUE}, v.accepted, v.held, v.instead, v.instead_end
 FROM ledger.snapshot_value v WHERE v.snapshot_id = ANY(%s)
+"""  # noqa: S608
+
+_EARLIER: Final = f"""
+SELECT s.id, s.fetched_at, s.last_seen_at, {_VALUE}
+FROM ledger.snapshot s JOIN ledger.snapshot_value v ON v.snapshot_id = s.id WHERE s.id = ANY(%s)
+"""  # noqa: S608
+
+_HEARD: Final = f"""
+SELECT DISTINCT ON (u.provider, s.document, v.field, v.period, v.period_end)
+       u.provider, s.document, s.id, s.fetched_at, s.last_seen_at,
+       {_VALUE}, v.accepted, v.held, v.instead, v.instead_end
+FROM ledger.subject u JOIN ledger.snapshot s ON s.subject_id = u.id
+JOIN ledger.snapshot_value v ON v.snapshot_id = s.id
+WHERE u.instrument_id = %(instrument)s AND s.fetched_at < %(before)s AND s.unusable IS NULL
+  AND (s.symbol = u.symbol OR %(before)s <= u.symbol_since) AND v.number IS DISTINCT FROM 0
+ORDER BY u.provider, s.document, v.field, v.period, v.period_end, s.fetched_at DESC
+"""  # noqa: S608
+
+_CHECKED: Final = """
+SELECT k.checked_at FROM ledger.subject u JOIN ledger.snapshot_check k ON k.subject_id = u.id
+WHERE u.instrument_id = %s AND k.checked_at >= %s AND k.outcome IN ('new', 'same')
 """
 
-_EARLIER = """
-SELECT s.id, s.fetched_at, s.last_seen_at,
-       v.field, v.number, v.words, v.day, v.currency, v.period, v.period_end, v.filed_at, v.found_at
-FROM ledger.snapshot s JOIN ledger.snapshot_value v ON v.snapshot_id = s.id
-WHERE s.id = ANY(%s) AND v.held IS NULL
+_LEFT: Final = """
+SELECT u.provider, changed.at
+FROM ledger.subject u CROSS JOIN LATERAL (VALUES (u.left_at), (u.symbol_since)) AS changed (at)
+WHERE u.instrument_id = %s AND changed.at >= %s ORDER BY changed.at
 """
 
-
-def known(
-    connection: psycopg.Connection,
-    instrument_ids: Collection[int],
-    at: datetime,
-    *,
-    then: bool = False,
-) -> Mapping[int, Known]:
-    """Return what was known of instruments at a moment, by number.
-
-    Args:
-        connection: An open connection.
-        instrument_ids: The instruments.
-        at: The moment, UTC.
-        then: Whether from all whom the universe asked then, and not only from those it asks now.
-    """
-    found = {number: Known() for number in instrument_ids}
-    row = {"instruments": list(instrument_ids), "at": at, "then": then}
-    statements = connection.execute(_STATEMENTS, row).fetchall()
-    said = _said(connection, [number for *_, number, _, _ in statements])
-    for instrument, provider, client, document, number, fetched_at, confirmed_at in statements:
-        found[instrument].statements[provider, document] = Statement(
-            provider=provider,
-            client=client,
-            document=document,
-            snapshot=number,
-            fetched_at=fetched_at,
-            confirmed_at=confirmed_at,
-            lasts=time_to_live(client, document),
-            said=tuple(said.get(number, ())),
-        )
-    return found
-
-
-def _said(connection: psycopg.Connection, snapshots: Sequence[int]) -> Mapping[int, Sequence[Said]]:
-    rows = connection.execute(_SAID, [list(snapshots)], binary=True).fetchall()
-    before = {row[-1] for row in rows if row[-1] is not None}
-    earlier = _earlier(connection, before) if before else {}
-    found: dict[int, list[Said]] = {}
-    for number, *value, accepted, held, instead in rows:
-        stands_in = earlier.get((instead, value[0], value[5]))
-        found.setdefault(number, []).append(Said(value_of(value), held, stands_in, accepted))
-    return found
-
-
-def _earlier(
-    connection: psycopg.Connection, snapshots: Collection[int]
-) -> Mapping[tuple[int, str, str], Earlier]:
-    """Return the newest of each field and period that counts in some snapshots."""
-    found: dict[tuple[int, str, str], Earlier] = {}
-    for number, fetched_at, confirmed_at, *value in connection.execute(_EARLIER, [list(snapshots)]):
-        one = Earlier(value_of(value), number, fetched_at, confirmed_at)
-        key = (number, one.value.field, one.value.period)
-        if key not in found or _end(one) > _end(found[key]):
-            found[key] = one
-    return found
-
-
-def _end(one: Earlier) -> date:
-    return one.value.period_end or date.min
-
-
-_HOLD = """
+_HOLD: Final = """
 UPDATE ledger.snapshot_value
-SET held = %(held)s, instead = %(instead)s,
+SET held = %(held)s, instead = %(instead)s, instead_end = %(instead_end)s,
     freed_at = CASE WHEN %(held)s::text IS NULL THEN %(at)s::timestamptz END,
     was_held = CASE WHEN %(held)s::text IS NULL THEN held END,
-    was_instead = CASE WHEN %(held)s::text IS NULL THEN instead END
+    was_instead = CASE WHEN %(held)s::text IS NULL THEN instead END,
+    was_instead_end = CASE WHEN %(held)s::text IS NULL THEN instead_end END
 WHERE (snapshot_id, field, period) = (%(snapshot)s, %(field)s, %(period)s)
   AND period_end IS NOT DISTINCT FROM %(period_end)s
   AND (held, instead) IS DISTINCT FROM (%(held)s, %(instead)s)
 """
+
+_Place = tuple[int, str, str, date | None]
+"""Snapshot, field, period and its end."""
+
+
+def known(
+    connection: psycopg.Connection, instrument_ids: Collection[int], at: datetime
+) -> Mapping[int, Known]:
+    """Return what was known of instruments at a moment, by number, but for its memory."""
+    found = {number: Known() for number in instrument_ids}
+    row = {"instruments": list(instrument_ids), "at": at}
+    rows = connection.execute(_NEWEST.encode(), row).fetchall()
+    statements = _statements(connection, [of_one for _, *of_one in rows])
+    for (instrument, *_), one in zip(rows, statements, strict=True):
+        if one is not None:
+            found[instrument].statements[one.provider, one.document] = one
+    return found
+
+
+def known_before(
+    connection: psycopg.Connection, instrument_id: int, moment: datetime, at: datetime
+) -> Known:
+    """Return what was known of an instrument just before a moment, with its memory.
+
+    Args:
+        connection: An open connection.
+        instrument_id: The instrument.
+        moment: The moment, UTC.
+        at: The last instant before it.
+    """
+    found = known(connection, [instrument_id], at)[instrument_id]
+    row = {"instrument": instrument_id, "before": moment}
+    rows = connection.execute(_HEARD.encode(), row, binary=True).fetchall()
+    earlier = _earlier(connection, {instead for *_, instead, _ in rows if instead is not None})
+    found.memory = Memory(
+        (provider, document, Heard(_one_said(said, earlier), _where(number, seen, said)))
+        for provider, document, number, *row in rows
+        for seen, said in [(row[:2], row[2:])]
+    )
+    return found
+
+
+def statements_since(
+    connection: psycopg.Connection, instrument_id: int, since: datetime
+) -> Sequence[Statement]:
+    """Return an instrument's usable snapshots from a moment on, in order of time."""
+    rows = connection.execute(_SINCE.encode(), [instrument_id, since]).fetchall()
+    return [one for one in _statements(connection, rows) if one is not None]
+
+
+def heard_since(
+    connection: psycopg.Connection, instrument_id: int, since: datetime
+) -> set[datetime]:
+    """Return when documents about an instrument came, new or unchanged, from a moment on."""
+    return {moment for (moment,) in connection.execute(_CHECKED, [instrument_id, since])}
+
+
+def left_since(
+    connection: psycopg.Connection, instrument_id: int, since: datetime
+) -> Sequence[tuple[str, datetime]]:
+    """Return from when on what providers had said of an instrument no longer counts."""
+    return connection.execute(_LEFT, [instrument_id, since]).fetchall()
 
 
 def hold(connection: psycopg.Connection, statements: Sequence[Statement], at: datetime) -> None:
@@ -124,6 +169,7 @@ def hold(connection: psycopg.Connection, statements: Sequence[Statement], at: da
                 {
                     "held": said.held,
                     "instead": said.instead and said.instead.snapshot,
+                    "instead_end": said.instead and said.instead.value.period_end,
                     "at": at,
                     "snapshot": one.snapshot,
                     "field": said.value.field,
@@ -136,53 +182,56 @@ def hold(connection: psycopg.Connection, statements: Sequence[Statement], at: da
         )
 
 
-def statements_since(
-    connection: psycopg.Connection, instrument_id: int, since: datetime
-) -> Sequence[tuple[datetime, Sequence[Statement]]]:
-    """Return an instrument's usable snapshots from a moment on: when, and those of then.
-
-    Those of a provider that is no longer asked count until it was not. That is a time, too.
-    """
-    rows = connection.execute(
-        """
-        SELECT s.fetched_at, s.last_seen_at, u.provider, u.client, s.document, s.id
-        FROM ledger.subject u JOIN ledger.snapshot s ON s.subject_id = u.id AND s.symbol = u.symbol
-        WHERE u.instrument_id = %s AND s.fetched_at >= %s AND s.unusable IS NULL
-          AND (u.in_universe OR s.fetched_at < u.left_at)
-        ORDER BY s.fetched_at, u.provider, s.document
-        """,
-        [instrument_id, since],
-    ).fetchall()
-    said = _said(connection, [number for *_, number in rows])
-    found: dict[datetime, list[Statement]] = {}
-    for fetched_at, confirmed_at, provider, client, document, number in rows:
-        statement = Statement(
+def _statements(
+    connection: psycopg.Connection, rows: Sequence[Sequence[Any]]
+) -> Iterator[Statement | None]:
+    """Yield the statement of each row; None for a document that is no longer asked for."""
+    said = _said(connection, [number for _, _, _, number, *_ in rows])
+    for provider, client, document, number, fetched_at, seen in rows:
+        if document not in DOCUMENTS.get(client, {}):
+            yield None
+            continue
+        yield Statement(
             provider=provider,
             client=client,
             document=document,
             snapshot=number,
             fetched_at=fetched_at,
-            confirmed_at=confirmed_at,
+            seen=tuple(seen),
             lasts=time_to_live(client, document),
             said=tuple(said.get(number, ())),
         )
-        found.setdefault(fetched_at, []).append(statement)
-    for left_at in departures(connection, instrument_id):
-        if left_at >= since:
-            found.setdefault(left_at, [])
-    return sorted(found.items())
 
 
-def departures(
-    connection: psycopg.Connection, instrument_id: int
-) -> Mapping[datetime, Sequence[str]]:
-    """Return which providers are no longer asked about an instrument, by the time since when."""
-    return dict(
-        connection.execute(
-            """
-            SELECT left_at, array_agg(provider) FROM ledger.subject
-            WHERE instrument_id = %s AND left_at IS NOT NULL GROUP BY 1
-            """,
-            [instrument_id],
-        ).fetchall()
-    )
+def _said(connection: psycopg.Connection, snapshots: Sequence[int]) -> Mapping[int, Sequence[Said]]:
+    rows = connection.execute(_SAID.encode(), [list(snapshots)], binary=True).fetchall()
+    earlier = _earlier(connection, {instead for *_, instead, _ in rows if instead is not None})
+    found: dict[int, list[Said]] = {}
+    for number, *said in rows:
+        found.setdefault(number, []).append(_one_said(said, earlier))
+    return found
+
+
+def _one_said(row: Sequence[Any], earlier: Mapping[_Place, Earlier]) -> Said:
+    *value, accepted, held, instead, instead_end = row
+    stands_in = earlier.get((instead, value[0], value[5], instead_end))
+    return Said(value_of(value), held, stands_in, accepted)
+
+
+def _earlier(
+    connection: psycopg.Connection, snapshots: Collection[int]
+) -> Mapping[_Place, Earlier]:
+    """Return what some snapshots say, by place."""
+    if not snapshots:
+        return {}
+    rows = connection.execute(_EARLIER.encode(), [list(snapshots)])
+    found = [_where(number, row[:2], row[2:]) for number, *row in rows]
+    return {
+        (one.snapshot, one.value.field, one.value.period, one.value.period_end): one
+        for one in found
+    }
+
+
+def _where(number: int, seen: Sequence[datetime], value: Sequence[Any]) -> Earlier:
+    fetched_at, last_seen_at = seen
+    return Earlier(value_of(value[:9]), number, fetched_at, last_seen_at)

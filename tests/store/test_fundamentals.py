@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from pipeline.fundamentals.registry import registry
-from pipeline.fundamentals.values import Value
-from pipeline.fundamentals_history import recombine
+from pipeline.fundamentals.values import Parsed, Value
+from pipeline.fundamentals_history import follow, recombine
 from pipeline.store.database import Database
+from pipeline.store.listings import sync_universe
+from pipeline.store.snapshots import Fetched, keep, last_answers, sync_subjects
 from tests.fundamentals import DAY, Desk, said, universe
 from tests.making import at
 
@@ -155,20 +158,16 @@ def test_a_lapsed_value_loses_to_a_fresh_one_and_is_served_stale_without_one(des
 
 
 def test_a_provider_that_is_no_longer_asked_takes_no_part_any_more(desk: Desk) -> None:
-    from pipeline.store.listings import sync_universe
-
     desk.hear("fmp", START, said("revenue", 391e9))
     desk.hear("yahoo", START, said("revenue", 390e9))
     sync_universe(desk.connection, universe("yahoo"))
     number = desk.rows("SELECT id FROM ledger.instrument")[0][0]
-    recombine(desk.connection, registry(), [number], START + DAY, None)
-    assert desk.combined(START + DAY)["revenue"]["provider"] == "yahoo"
+    recombine(desk.connection, registry(), [number], datetime.now(UTC), None)
+    assert desk.combined()["revenue"]["provider"] == "yahoo"
     assert desk.combined(START)["revenue"]["provider"] == "fmp"
 
 
 def test_what_a_provider_said_while_it_was_asked_stays_part_of_the_past(desk: Desk) -> None:
-    from pipeline.store.listings import sync_universe
-
     desk.hear("fmp", START, said("revenue", 391e9))
     desk.hear("yahoo", START, said("revenue", 390e9))
     sync_universe(desk.connection, universe("yahoo"))
@@ -178,6 +177,65 @@ def test_what_a_provider_said_while_it_was_asked_stays_part_of_the_past(desk: De
     assert desk.combined(START)["revenue"]["provider"] == "fmp"
     assert desk.combined()["revenue"]["provider"] == "yahoo"
     assert [one["provider"] for one in desk.combined()["revenue"]["candidates"]] == ["yahoo"]
+
+
+def test_a_quarter_never_stands_for_a_year(desk: Desk) -> None:
+    quarter = replace(said("revenue", 124e9, period_end=date(2024, 12, 31)), period="quarter")
+    desk.hear("fmp", START, said("revenue", 391e9))
+    desk.hear("yahoo", START, said("revenue", 391e9, period_end=date(2024, 9, 30)), quarter)
+    row = desk.combined(START)["revenue"]
+    assert (row["value"], row["provider"], row["state"]) == (391e9, "fmp", "agree")
+
+
+def test_a_later_confirmation_does_not_change_what_was_known_before_it(desk: Desk) -> None:
+    desk.hear("yahoo", START, said("pe_ratio", 30.0))
+    desk.hear("fmp", START + 50 * DAY, said("pe_ratio", 35.0))
+    assert desk.combined(START + 50 * DAY)["pe_ratio"]["provider"] == "fmp"
+    desk.hear("yahoo", START + 100 * DAY, said("pe_ratio", 30.0))
+    desk.hear("alpha_vantage", START + 10 * DAY, said("beta", 1.0))
+    assert desk.combined(START + 50 * DAY)["pe_ratio"]["provider"] == "fmp"
+
+
+def test_a_document_that_came_again_after_a_late_one_counts_again(desk: Desk) -> None:
+    desk.hear("fmp", START, said("revenue", 391e9))
+    desk.hear("fmp", START + 9 * DAY, said("revenue", 391e9))
+    desk.hear("fmp", START + 5 * DAY, said("revenue", 300e9))
+    values = [desk.combined(START + n * DAY)["revenue"]["value"] for n in (0, 4, 5, 8, 9, 20)]
+    assert values == [391e9, 391e9, 300e9, 300e9, 391e9, 391e9]
+
+
+def test_what_the_universe_says_today_does_not_change_what_was_known_before(desk: Desk) -> None:
+    desk.hear("fmp", START, said("revenue", 391e9))
+    sync_subjects(desk.connection, universe("yahoo", "alpha_vantage").fundamentals())
+    desk.hear("yahoo", START + DAY, said("net_income", 93e9))
+    assert desk.combined(START + DAY)["revenue"]["provider"] == "fmp"
+    sync_subjects(desk.connection, ())
+    assert desk.combined() == {}
+    assert desk.combined(START + DAY)["revenue"]["provider"] == "fmp"
+
+
+def test_what_came_by_another_symbol_counts_no_more_and_all_is_due(desk: Desk) -> None:
+    desk.hear("fmp", START, said("revenue", 391e9))
+    subject = desk.subject("fmp")
+    assert len(last_answers(desk.connection, [subject.id])) == 1
+    other = replace(universe("fmp").fundamentals()[0], symbol="AAPL.MX")
+    sync_subjects(desk.connection, [other])
+    assert last_answers(desk.connection, [subject.id]) == {}
+    recombine(desk.connection, registry(), [subject.instrument_id], datetime.now(UTC), None)
+    assert "revenue" not in desk.combined()
+    assert desk.combined(START)["revenue"]["value"] == 391e9
+
+
+def test_two_documents_of_a_provider_are_one_opinion(desk: Desk) -> None:
+    subject = desk.subject("fmp")
+    for number, (document, price) in enumerate([("profile", 225.0), ("quote", 230.0)]):
+        parsed = Parsed([said("current_price", price)])
+        fetched = Fetched(document, document, START + number * DAY, parsed)
+        keep(desk.connection, subject, fetched, "test")
+    follow(desk.connection, registry(), subject.instrument_id, START, None)
+    row = desk.combined(START + DAY)["current_price"]
+    assert (row["value"], row["state"]) == (230.0, "single")
+    assert len(row["candidates"]) == 1
 
 
 def test_the_wide_view_has_a_row_for_each_instrument(desk: Desk) -> None:
@@ -207,14 +265,17 @@ def made_up(generator: random.Random) -> Value:
 def made_up_words(seed: int) -> list[tuple[str, datetime, list[Value]]]:
     generator = random.Random(seed)
     days = generator.sample(range(200), 9)
-    words = []
+    words: list[tuple[str, datetime, list[Value]]] = []
     for day in days:
         values = {one.field: one for one in (made_up(generator) for _ in range(4))}
-        words.append((generator.choice(PROVIDERS), START + day * DAY, list(values.values())))
+        provider, said_ = generator.choice(PROVIDERS), list(values.values())
+        if words and generator.random() < 0.4:
+            provider, _, said_ = generator.choice(words)  # what was said before, once more
+        words.append((provider, START + day * DAY, said_))
     return words
 
 
-@pytest.mark.parametrize("seed", [*range(8), 133])
+@pytest.mark.parametrize("seed", [*range(8), 16, 53, 56, 133])
 def test_the_order_of_arrival_means_nothing(database: Database, seed: int) -> None:
     words = made_up_words(seed)
     desk = Desk.of(database, universe(*PROVIDERS))
@@ -235,8 +296,6 @@ def test_the_order_of_arrival_means_nothing(database: Database, seed: int) -> No
 
 
 def sync(desk: Desk) -> None:
-    from pipeline.store.snapshots import sync_subjects
-
     sync_subjects(desk.connection, universe(*PROVIDERS).fundamentals())
 
 

@@ -47,11 +47,14 @@ def records(document: str, payload: str, symbol: str) -> Sequence[Record]:
 
 def _overview(body: Mapping[str, object]) -> Record:
     quarter, currency = day(body.get("LatestQuarter")), body.get("Currency")
+    # It names the currency of the shares alone. The books of a company from elsewhere, whose
+    # shares trade here, are in another.
+    books = currency if (body.get("Country"), currency) == ("USA", "USD") else None
     return Record(
         "*",
         body,
         ends={"ttm": quarter, "quarter": quarter},
-        currencies={"trading": currency, "reporting": currency},
+        currencies={"trading": currency, "reporting": books},
     )
 
 

@@ -118,6 +118,7 @@ def overview(**changes: Any) -> dict[str, Any]:
         "Symbol": "ACME",
         "Name": "Acme Corp.",
         "Currency": "USD",
+        "Country": "USA",
         "LatestQuarter": "2025-12-31",
         "MarketCapitalization": "5050",
         "PERatio": "20.5",

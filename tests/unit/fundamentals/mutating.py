@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from html import unescape
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -90,6 +91,7 @@ def _leaves(payload: str) -> Iterator[str]:
     """Yield what a document states: of JSON each text and number, of XML all of it."""
     if payload.lstrip().startswith("<"):
         yield payload
+        yield unescape(payload)
         return
     body = json.loads(payload, parse_float=str, parse_int=str, parse_constant=str)
     yield from (one for holder, key in places(body) if isinstance(one := holder[key], str))

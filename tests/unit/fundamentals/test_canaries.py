@@ -7,7 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from pipeline.fundamentals.canaries import Said, Statement, confirmed, watched
+from pipeline.fundamentals.canaries import Said, Statement
+from pipeline.fundamentals.known import Known
 from pipeline.fundamentals.registry import registry
 from pipeline.fundamentals.values import Value
 
@@ -21,15 +22,24 @@ def value(field: str, number: float, end: date | None = None, currency: str = "U
 def statement(provider: str, snapshot: int, *values: Value) -> Statement:
     at = THEN + timedelta(days=snapshot)
     said = tuple(Said(one) for one in values)
-    return Statement(provider, "yahoo", "quoteSummary", snapshot, at, at, timedelta(days=3), said)
-
-
-def held(field: str, old: float, new: float, *, others: tuple[Statement, ...] = ()) -> str | None:
-    before, after = (
-        statement("yahoo", 1, value(field, old)),
-        statement("yahoo", 2, value(field, new)),
+    return Statement(
+        provider, "yahoo", "quoteSummary", snapshot, at, (at,), timedelta(days=3), said
     )
-    return watched(registry(), after, before, others).said[0].held
+
+
+def learnt(*statements: Statement) -> dict[str, Statement]:
+    """Return what is known of each provider after documents in this order."""
+    known = Known()
+    for one in statements:
+        known.learn(registry(), one)
+        known.set_free(one.fetched_at)
+    return {provider: one for (provider, _), one in known.statements.items()}
+
+
+def held(field: str, *numbers: float, others: tuple[Statement, ...] = ()) -> str | None:
+    """Return why the last of some numbers is held."""
+    mine = [statement("yahoo", n, value(field, one)) for n, one in enumerate(numbers, 1)]
+    return learnt(*others, *mine)["yahoo"].said[0].held
 
 
 @pytest.mark.parametrize(
@@ -39,6 +49,7 @@ def held(field: str, old: float, new: float, *, others: tuple[Statement, ...] = 
         ("dividend_yield", 0.41, 0.0042),
         ("dividend_yield", 0.0041, 0.428),
         ("dividend_yield", 0.0041, 0.36),
+        ("dividend_yield", 0.0030, 0.41),
         ("pe_ratio", 30.0, 3010.0),
         ("revenue", 391e9, 391e6),
         ("revenue", 391e9, 391e3),
@@ -77,43 +88,72 @@ def test_another_provider_that_says_so_too_is_believed() -> None:
 
 
 def test_what_is_held_is_set_free_when_another_says_so() -> None:
-    before, after = (statement("yahoo", n, value("pe_ratio", 30.0 * n**7)) for n in (1, 2))
-    waiting = watched(registry(), replace(after), before, ())
-    assert waiting.said[0].held is None  # 128 times is no unit, and this field may change so far
-    unit = statement("yahoo", 2, value("pe_ratio", 3000.0))
-    waiting = watched(registry(), unit, before, ())
-    assert waiting.said[0].instead is not None
-    assert confirmed(waiting, [statement("fmp", 3, value("pe_ratio", 31.0))]) is waiting
-    free = confirmed(waiting, [statement("fmp", 3, value("pe_ratio", 2950.0))])
-    assert (free.said[0].held, free.said[0].instead) == (None, None)
+    mine = [statement("yahoo", n, value("pe_ratio", one)) for n, one in ((1, 30.0), (2, 3000.0))]
+    assert learnt(*mine)["yahoo"].said[0].instead is not None
+    far, near = (statement("fmp", 3, value("pe_ratio", one)) for one in (31.0, 2950.0))
+    assert learnt(*mine, far)["yahoo"].said[0].held is not None
+    free = learnt(*mine, near)["yahoo"].said[0]
+    assert (free.held, free.instead) == (None, None)
+
+
+def test_a_provider_that_has_not_been_heard_for_long_confirms_nothing() -> None:
+    long_ago = statement("fmp", -900, value("dividend_yield", 0.41))
+    assert held("dividend_yield", 0.0041, 0.41, others=(long_ago,)) is not None
 
 
 def test_a_value_is_compared_with_the_last_that_counted_however_long_ago() -> None:
-    first = statement("yahoo", 1, value("dividend_yield", 0.0041))
-    second = watched(registry(), statement("yahoo", 2, value("dividend_yield", 0.41)), first, ())
-    third = watched(registry(), statement("yahoo", 3, value("dividend_yield", 0.8)), second, ())
-    instead = third.said[0].instead
+    numbers = [0.0041, 0.41, 0.8]
+    mine = [statement("yahoo", n, value("dividend_yield", x)) for n, x in enumerate(numbers, 1)]
+    instead = learnt(*mine)["yahoo"].said[0].instead
     assert instead is not None
     assert (instead.value.value, instead.snapshot) == (0.0041, 1)
-    right = statement("yahoo", 4, value("dividend_yield", 0.008))
-    assert watched(registry(), right, third, ()).said[0].held is None
+    assert held("dividend_yield", *numbers, 0.008) is None
+
+
+def test_a_document_that_says_nothing_of_a_field_or_zero_makes_nobody_forget() -> None:
+    first = statement("yahoo", 1, value("dividend_yield", 0.0041))
+    third = statement("yahoo", 3, value("dividend_yield", 0.41))
+    nothing: tuple[tuple[Value, ...], ...] = ((), (value("dividend_yield", 0.0),))
+    for second in nothing:
+        found = learnt(first, statement("yahoo", 2, *second), third)["yahoo"].said[0]
+        assert found.held is not None
+        assert found.instead is not None
+        assert found.instead.value.value == 0.0041
 
 
 def test_a_year_is_compared_with_itself_and_a_new_one_with_the_last() -> None:
     old, new = date(2023, 9, 30), date(2024, 9, 28)
     before = statement("yahoo", 1, value("revenue", 383e9, old))
     after = statement("yahoo", 2, value("revenue", 383e6, old), value("revenue", 391e9, new))
-    found = watched(registry(), after, before, ())
+    found = learnt(before, after)["yahoo"]
     assert [one.held is not None for one in found.said] == [True, False]
+
+
+def test_a_quarter_is_not_compared_with_a_year() -> None:
+    end = date(2024, 9, 28)
+    quarter = replace(value("revenue", 5e9, end), period="quarter")
+    before = statement("yahoo", 1, value("revenue", 391e9, end))
+    found = learnt(before, statement("yahoo", 2, value("revenue", 391e9, end), quarter))
+    assert all(one.held is None for one in found["yahoo"].said)
+
+
+def test_time_does_not_go_back() -> None:
+    old, new = date(2023, 9, 30), date(2024, 9, 28)
+    first = statement("yahoo", 1, value("revenue", 383e9, old), value("revenue", 391e9, new))
+    second = statement("yahoo", 2, value("revenue", 383e9, old))
+    other = statement("fmp", 3, value("revenue", 383e9, old))
+    found = learnt(first, second, other)["yahoo"].said[0]
+    assert "2024-09-28 was told" in str(found.held)
+    assert found.instead is not None
+    assert (found.instead.value.value, found.instead.snapshot) == (391e9, 1)
 
 
 def test_a_person_who_says_that_it_is_right_is_believed() -> None:
     before = statement("yahoo", 1, value("dividend_yield", 0.0041))
     after = statement("yahoo", 2, value("dividend_yield", 0.41))
     accepted = replace(after, said=(replace(after.said[0], accepted=True),))
-    assert watched(registry(), accepted, before, ()).said[0].held is None
+    assert learnt(before, accepted)["yahoo"].said[0].held is None
 
 
 def test_the_first_document_has_nothing_to_be_compared_with() -> None:
-    first = statement("yahoo", 1, value("dividend_yield", 41.0))
-    assert watched(registry(), first, None, ()) is first
+    assert held("dividend_yield", 41.0) is None

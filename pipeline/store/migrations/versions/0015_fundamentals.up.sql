@@ -6,8 +6,9 @@ CREATE TABLE ledger.subject (
     provider      text NOT NULL,
     client        text NOT NULL,
     symbol        text NOT NULL,
+    symbol_since  timestamptz NOT NULL DEFAULT '-infinity',
     in_universe   boolean NOT NULL DEFAULT true,
-    left_at       timestamptz,
+    left_at       timestamptz CHECK ((left_at IS NULL) = in_universe),
     UNIQUE (instrument_id, provider)
 );
 COMMENT ON TABLE ledger.subject IS 'Whom a provider is asked about: one instrument at one provider of fundamentals.';
@@ -16,8 +17,9 @@ COMMENT ON COLUMN ledger.subject.instrument_id IS 'The instrument.';
 COMMENT ON COLUMN ledger.subject.provider IS 'The provider''s name in the universe.';
 COMMENT ON COLUMN ledger.subject.client IS 'The kind of client that talks to it, by which the field registry knows it.';
 COMMENT ON COLUMN ledger.subject.symbol IS 'The provider''s symbol, or its number for it.';
+COMMENT ON COLUMN ledger.subject.symbol_since IS 'From when on it is asked by this symbol, UTC. What came by others counts no more from then on.';
+COMMENT ON COLUMN ledger.subject.left_at IS 'Since when it is no longer asked, UTC; null while it is.';
 COMMENT ON COLUMN ledger.subject.in_universe IS 'Whether it is still asked. What is no longer asked keeps its history, and takes no part in what is combined from then on.';
-COMMENT ON COLUMN ledger.subject.left_at IS 'Since when it is no longer asked, UTC; null if it is.';
 
 CREATE TABLE ledger.snapshot (
     id           bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
@@ -57,9 +59,11 @@ CREATE TABLE ledger.snapshot_value (
     found_at    text NOT NULL,
     held        text,
     instead     bigint REFERENCES ledger.snapshot,
+    instead_end date,
     freed_at    timestamptz,
     was_held    text CHECK ((was_held IS NULL) = (freed_at IS NULL)),
     was_instead bigint REFERENCES ledger.snapshot,
+    was_instead_end date,
     accepted    boolean NOT NULL DEFAULT false,
     UNIQUE NULLS NOT DISTINCT (snapshot_id, field, period, period_end),
     CHECK (num_nonnulls(number, words, day) = 1)
@@ -77,9 +81,11 @@ COMMENT ON COLUMN ledger.snapshot_value.filed_at IS 'When it was published, UTC;
 COMMENT ON COLUMN ledger.snapshot_value.found_at IS 'Where in the document it is.';
 COMMENT ON COLUMN ledger.snapshot_value.held IS 'Why it does not count: its scale changed, and nobody confirms it. Null if it counts.';
 COMMENT ON COLUMN ledger.snapshot_value.instead IS 'The snapshot whose value counts in its place; null if it counts.';
+COMMENT ON COLUMN ledger.snapshot_value.instead_end IS 'Of which value there: the last day of the time that it is about.';
 COMMENT ON COLUMN ledger.snapshot_value.freed_at IS 'From when on it counts after all, UTC: when another provider had confirmed it. Null if it never was held, or still is.';
 COMMENT ON COLUMN ledger.snapshot_value.was_held IS 'Why it did not count before that.';
 COMMENT ON COLUMN ledger.snapshot_value.was_instead IS 'The snapshot whose value counted in its place before that.';
+COMMENT ON COLUMN ledger.snapshot_value.was_instead_end IS 'Of which value there.';
 COMMENT ON COLUMN ledger.snapshot_value.accepted IS 'Whether a person has said that it is right, whatever its scale.';
 
 CREATE TABLE ledger.snapshot_refusal (
@@ -99,6 +105,7 @@ COMMENT ON COLUMN ledger.snapshot_refusal.why IS 'What is wrong with it.';
 
 CREATE TABLE ledger.snapshot_check (
     subject_id integer NOT NULL REFERENCES ledger.subject,
+    symbol     text NOT NULL,
     document   text NOT NULL,
     checked_at timestamptz NOT NULL,
     outcome    text NOT NULL CHECK (outcome IN ('new', 'same', 'none', 'unusable', 'failed')),
@@ -107,6 +114,7 @@ CREATE TABLE ledger.snapshot_check (
 );
 COMMENT ON TABLE ledger.snapshot_check IS 'Each time that a provider was asked for a document, and what came of it.';
 COMMENT ON COLUMN ledger.snapshot_check.subject_id IS 'Whom it was asked about.';
+COMMENT ON COLUMN ledger.snapshot_check.symbol IS 'By which symbol.';
 COMMENT ON COLUMN ledger.snapshot_check.document IS 'Which document was asked for.';
 COMMENT ON COLUMN ledger.snapshot_check.checked_at IS 'When, UTC.';
 COMMENT ON COLUMN ledger.snapshot_check.outcome IS 'new: a snapshot was stored; same: the newest one was seen again; none: the provider has no such document; unusable: nothing in it is believed; failed: there was no answer.';
@@ -216,10 +224,10 @@ BEGIN ATOMIC
     LEFT JOIN ledger.field d ON d.name = f.field
     LEFT JOIN ledger.snapshot s ON s.id = f.snapshot_id
     LEFT JOIN LATERAL (
-        SELECT CASE WHEN f.stands_in THEN least(s.last_seen_at, fundamentals_at.at) ELSE (
+        SELECT CASE WHEN f.stands_in THEN least(s.last_seen_at, fundamentals_at.at) ELSE greatest(s.fetched_at, (
             SELECT max(k.checked_at) FROM ledger.snapshot_check k
-            WHERE (k.subject_id, k.document) = (s.subject_id, s.document) AND k.checked_at <= fundamentals_at.at
-              AND k.outcome IN ('new', 'same')) END AS confirmed_at
+            WHERE (k.subject_id, k.symbol, k.document) = (s.subject_id, s.symbol, s.document)
+              AND k.checked_at <= fundamentals_at.at AND k.outcome IN ('new', 'same'))) END AS confirmed_at
     ) AS c ON true
     WHERE f.since <= fundamentals_at.at AND (f.before IS NULL OR f.before > fundamentals_at.at);
 END;
