@@ -86,8 +86,8 @@ def _stocked(database: Database, instruments: int) -> psycopg.Connection:
             {"at": _HEARD, "documents": list(set(documents)), "provider": provider},
         )
     connection.execute(
-        "INSERT INTO ledger.snapshot_check (subject_id, document, checked_at, outcome)"
-        " SELECT subject_id, document, fetched_at, 'new' FROM ledger.snapshot"
+        "INSERT INTO ledger.snapshot_check (subject_id, symbol, document, checked_at, outcome)"
+        " SELECT subject_id, symbol, document, fetched_at, 'new' FROM ledger.snapshot"
     )
     _state(connection)
     connection.commit()
