@@ -72,7 +72,8 @@ def _accept(
                 f"no {field} of {subject.instrument} {what} at {subject.provider}; "
                 "`minuteledger snapshots held` lists what is held"
             )
-        mark_accepted(connection, meant, accepted=not undo)
+        places = [(one.snapshot, one.field, one.period, one.period_end) for one in meant]
+        mark_accepted(connection, places, accepted=not undo)
         since = min(one.fetched_at for one in meant)
         follow(connection, registry(), subject.instrument_id, since, strategy)
     return meant

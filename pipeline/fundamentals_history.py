@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import psycopg
 
@@ -19,7 +19,6 @@ from pipeline.store import fundamentals as store
 from pipeline.store import statements as documents
 from pipeline.store.rates import stored_rates
 
-_INSTANT = timedelta(microseconds=1)
 _AT_ONCE = 50
 """Instruments that are combined together; more would take more memory, and longer."""
 
@@ -46,7 +45,7 @@ def follow(
     store.lock(connection, instrument_id)
     moments = set(store.forget(connection, instrument_id, since))
     rates = stored_rates(connection)
-    known = documents.known_before(connection, instrument_id, since, since - _INSTANT)
+    known = documents.known_before(connection, instrument_id, since)
     statements = deque(documents.statements_since(connection, instrument_id, since))
     left = deque(documents.left_since(connection, instrument_id, since))
     moments |= documents.heard_since(connection, instrument_id, since)

@@ -6,7 +6,7 @@ What belongs here: what is due, and the order of the steps. What a document mean
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -231,14 +231,6 @@ def read(subject: Subject, document: str, payload: str, at: datetime) -> Fetched
     except UnusableDocument as error:
         return Fetched(document, payload, at, Parsed(), str(error))
     return Fetched(document, payload, at, parsed)
-
-
-def counted(refreshed: Sequence[Refreshed]) -> Mapping[str, int]:
-    """Return how many documents had each outcome."""
-    counts: dict[str, int] = {}
-    for one in refreshed:
-        counts[one.outcome] = counts.get(one.outcome, 0) + 1
-    return counts
 
 
 def failures(refreshed: Sequence[Refreshed]) -> Iterator[str]:

@@ -8,15 +8,15 @@ the same provider stated before; what the others say can only speak for it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from pipeline.fundamentals.candidates import SAME_PERIOD, lapsed
+from pipeline.fundamentals.candidates import PASSING, SAME_PERIOD, lapsed
 from pipeline.fundamentals.fields import Field
 from pipeline.fundamentals.registry import Registry
-from pipeline.fundamentals.values import Value
+from pipeline.fundamentals.values import Period, Value
 
 _UNITS: Final = (2, 3, 6, 9)
 """Powers of ten between units that vendors mix up: percent, thousands, millions, billions."""
@@ -129,9 +129,16 @@ def watched(
         heard: What its provider said before in documents of that kind.
         others: The newest documents of the other providers, also with what is held of theirs.
     """
-    newest = _newest(new)
+    newest = newest_of(new)
     said = (
-        _watched(registry, one, heard(one.value), others, new.fetched_at, is_newest=one in newest)
+        _watched(
+            registry,
+            one,
+            heard(one.value),
+            others,
+            new.fetched_at,
+            is_newest=newest[one.value.field, one.value.period] is one,
+        )
         for one in new.said
     )
     return replace(new, said=tuple(said))
@@ -153,14 +160,14 @@ def of_one_scale(field: Field, one: float, other: float) -> bool:
     return _change(field, one, other) is None
 
 
-def _newest(statement: Statement) -> Collection[Said]:
-    """Return what a document says of each field and period about the latest time."""
-    found: dict[tuple[str, str], Said] = {}
+def newest_of(statement: Statement) -> Mapping[tuple[str, Period], Said]:
+    """Return by field and period what a document says about the latest time."""
+    found: dict[tuple[str, Period], Said] = {}
     for one in statement.said:
         key = one.value.field, one.value.period
         if key not in found or _period_end(one) > _period_end(found[key]):
             found[key] = one
-    return list(found.values())
+    return found
 
 
 def _watched(
@@ -240,7 +247,7 @@ def _seconded(value: Value, others: Sequence[Statement], at: datetime) -> bool:
 
 def _theirs(value: Value, others: Sequence[Statement], at: datetime) -> Iterator[float]:
     for statement in others:
-        if value.period in {"ttm", "instant"} and statement.has_lapsed(at):
+        if value.period in PASSING and statement.has_lapsed(at):
             continue
         for said in statement.said:
             its = said.value

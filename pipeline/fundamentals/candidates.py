@@ -12,15 +12,24 @@ from datetime import date, datetime, timedelta
 from typing import Final
 
 from pipeline.fundamentals.fields import Field
+from pipeline.fundamentals.values import Period
 
 SAME_PERIOD: Final = timedelta(days=16)
 """Ends of one fiscal period that lie at most so far apart are the same one: a vendor may write the
 last day of the month for a year that ends on its last Saturday."""
+PASSING: Final[frozenset[Period]] = frozenset({"ttm", "instant"})
+"""Periods that go on: what is said of them lapses. A fiscal year that is over stays what it was,
+however long ago somebody told of it."""
 _LAPSED: Final = 2
 """A value that its provider has not confirmed for so many times to live loses to all others."""
 
 Rates = Callable[[str, str, date], float | None]
 """What one unit of the first currency is in the second on a day; None where it is not known."""
+
+
+def lapsed(confirmed_at: datetime, lasts: timedelta, at: datetime) -> bool:
+    """Return whether something was confirmed so long ago that others are believed rather."""
+    return at - confirmed_at > _LAPSED * lasts
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +63,10 @@ class Candidate:
     snapshot: int
     found_at: str
     held: str | None = None
+
+    def has_lapsed(self, at: datetime) -> bool:
+        """Return whether it was not confirmed for so long that others are believed rather."""
+        return lapsed(self.confirmed_at, self.lasts, at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +106,8 @@ def judged(
     ordered = sorted(candidates, key=lambda one: _turn(field, one))
     found = [_alone(field, one, at) for one in ordered]
     found = _of_newest_period(found)
-    # A fiscal year that is over stays what it was, however long ago somebody told of it.
-    if field.period in {"ttm", "instant"} and any(
-        one.may_win and not _lapsed(one.candidate, at) for one in found
+    if field.period in PASSING and any(
+        one.may_win and not one.candidate.has_lapsed(at) for one in found
     ):
         found = [_without_lapsed(one, at) for one in found]
     return _in_one_currency(found, rates)
@@ -131,17 +143,8 @@ def _of_newest_period(found: Sequence[Judged]) -> list[Judged]:
     ]
 
 
-def lapsed(confirmed_at: datetime, lasts: timedelta, at: datetime) -> bool:
-    """Return whether something was confirmed so long ago that others are believed rather."""
-    return at - confirmed_at > _LAPSED * lasts
-
-
-def _lapsed(one: Candidate, at: datetime) -> bool:
-    return lapsed(one.confirmed_at, one.lasts, at)
-
-
 def _without_lapsed(one: Judged, at: datetime) -> Judged:
-    if not one.may_win or not _lapsed(one.candidate, at):
+    if not one.may_win or not one.candidate.has_lapsed(at):
         return one
     why = f"not confirmed since {one.candidate.confirmed_at:%Y-%m-%d}"
     return replace(one, verdict="lapsed", why=why)

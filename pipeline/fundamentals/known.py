@@ -6,12 +6,19 @@ its kind says nothing any more, but for the values that stand in for held ones.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
-from pipeline.fundamentals.canaries import Said, Statement, confirmed, watched
+from pipeline.fundamentals.canaries import (
+    Earlier,
+    Said,
+    Statement,
+    confirmed,
+    newest_of,
+    watched,
+)
 from pipeline.fundamentals.candidates import Candidate
 from pipeline.fundamentals.memory import Memory
 from pipeline.fundamentals.registry import Registry
@@ -73,10 +80,12 @@ class Known:
         """
         found: dict[str, dict[str, tuple[Statement, Said]]] = {}
         for statement in self.statements.values():
-            for one in _newest(registry, statement):
-                of_field = found.setdefault(one.value.field, {})
+            for (name, period), one in newest_of(statement).items():
+                if name not in registry.fields or registry.fields[name].period != period:
+                    continue
+                of_field = found.setdefault(name, {})
                 other = of_field.get(statement.provider)
-                if other is None or _before(registry, one.value.field, statement, other[0]):
+                if other is None or _before(registry, name, statement, other[0]):
                     of_field[statement.provider] = statement, one
         return {
             name: [
@@ -91,19 +100,6 @@ class Known:
         return [one for (name, _), one in self.statements.items() if name != provider]
 
 
-def _newest(registry: Registry, statement: Statement) -> Collection[Said]:
-    """Return what a document says of each field, in the field's period, about the latest time."""
-    newest: dict[str, Said] = {}
-    for one in statement.said:
-        rule = registry.fields.get(one.value.field)
-        if rule is None or rule.period != one.value.period:
-            continue
-        known = newest.get(one.value.field)
-        if known is None or _later(one, known):
-            newest[one.value.field] = one
-    return newest.values()
-
-
 def _before(registry: Registry, name: str, of_one: Statement, other: Statement) -> bool:
     """Return whether the registry names a document before another for a field."""
     found = registry.fields[name].sources.items()
@@ -115,35 +111,18 @@ def _before(registry: Registry, name: str, of_one: Statement, other: Statement) 
     return places.get(of_one.document, last) < places.get(other.document, last)
 
 
-def _later(one: Said, other: Said) -> bool:
-    ends = one.value.period_end, other.value.period_end
-    return ends[0] is not None and (ends[1] is None or ends[0] > ends[1])
-
-
 def _candidates(statement: Statement, one: Said, at: datetime) -> list[Candidate]:
-    found = [_candidate(statement, one, at)]
-    if (earlier := one.instead) is not None:
-        value = earlier.value
-        found.append(
-            Candidate(
-                provider=statement.provider,
-                client=statement.client,
-                value=value.value,
-                currency=value.currency,
-                period_end=value.period_end,
-                filed_at=value.filed_at,
-                fetched_at=earlier.fetched_at,
-                confirmed_at=earlier.confirmed_at,
-                lasts=statement.lasts,
-                snapshot=earlier.snapshot,
-                found_at=value.found_at,
-            )
-        )
+    """Return what a document says, and what stands in for it if it is held."""
+    confirmed_at = statement.confirmed_at(at)
+    where = Earlier(one.value, statement.snapshot, statement.fetched_at, confirmed_at)
+    found = [_candidate(statement, where, one.held)]
+    if one.instead is not None:
+        found.append(_candidate(statement, one.instead))
     return found
 
 
-def _candidate(statement: Statement, one: Said, at: datetime) -> Candidate:
-    value = one.value
+def _candidate(statement: Statement, where: Earlier, held: str | None = None) -> Candidate:
+    value = where.value
     return Candidate(
         provider=statement.provider,
         client=statement.client,
@@ -151,10 +130,10 @@ def _candidate(statement: Statement, one: Said, at: datetime) -> Candidate:
         currency=value.currency,
         period_end=value.period_end,
         filed_at=value.filed_at,
-        fetched_at=statement.fetched_at,
-        confirmed_at=statement.confirmed_at(at),
+        fetched_at=where.fetched_at,
+        confirmed_at=where.confirmed_at,
         lasts=statement.lasts,
-        snapshot=statement.snapshot,
+        snapshot=where.snapshot,
         found_at=value.found_at,
-        held=one.held,
+        held=held,
     )

@@ -142,9 +142,18 @@ def said_of(connection: psycopg.Connection, subject_id: int, field: str) -> Sequ
 
 
 def mark_accepted(
-    connection: psycopg.Connection, values: Iterable[Said], *, accepted: bool
+    connection: psycopg.Connection,
+    values: Iterable[tuple[int, str, Period, date | None]],
+    *,
+    accepted: bool,
 ) -> None:
-    """Note of values that a person says that they are right, or no longer does."""
+    """Note of values that a person says that they are right, or no longer does.
+
+    Args:
+        connection: An open connection.
+        values: Snapshot, field, period and its end of each.
+        accepted: Whether they are.
+    """
     with connection.cursor() as cursor:
         cursor.executemany(
             """
@@ -152,5 +161,5 @@ def mark_accepted(
             WHERE (snapshot_id, field, period) = (%s, %s, %s)
               AND period_end IS NOT DISTINCT FROM %s
             """,
-            [(accepted, one.snapshot, one.field, one.period, one.period_end) for one in values],
+            [(accepted, *one) for one in values],
         )

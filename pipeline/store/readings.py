@@ -14,6 +14,7 @@ from typing import Final
 import psycopg
 
 from pipeline.fundamentals.values import Parsed, Period, Refusal, Value
+from pipeline.store.held import mark_accepted
 from pipeline.store.snapshots import Fetched, Subject, subjects, value_of, write_parsed
 
 ValueKey = tuple[str, Period, date | None]
@@ -166,12 +167,12 @@ def replace_reading(
         else:
             cursor.execute("DELETE FROM ledger.snapshot_refusal WHERE snapshot_id = %s", [snapshot])
         write_parsed(connection, snapshot, Parsed(fresh, refusals))
-        still = [
-            (snapshot, *key)
-            for key in over
-            if key in old.accepted and _alike(old.values[key], values.get(key))
-        ]
-        cursor.executemany(_ACCEPT, still)
+    still = [
+        (snapshot, *key)
+        for key in over
+        if key in old.accepted and _alike(old.values[key], values.get(key))
+    ]
+    mark_accepted(connection, still, accepted=True)
     connection.execute(
         "UPDATE ledger.snapshot SET registry = %s, unusable = %s WHERE id = %s",
         [version, new.unusable, snapshot],
@@ -181,11 +182,6 @@ def replace_reading(
 
 _FORGET: Final = """
 DELETE FROM ledger.snapshot_value
-WHERE (snapshot_id, field, period) = (%s, %s, %s) AND period_end IS NOT DISTINCT FROM %s
-"""
-
-_ACCEPT: Final = """
-UPDATE ledger.snapshot_value SET accepted = true
 WHERE (snapshot_id, field, period) = (%s, %s, %s) AND period_end IS NOT DISTINCT FROM %s
 """
 

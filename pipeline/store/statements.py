@@ -7,7 +7,7 @@ transaction.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Final, LiteralString
 
 import psycopg
@@ -94,6 +94,9 @@ WHERE (snapshot_id, field, period) = (%(snapshot)s, %(field)s, %(period)s)
   AND (held, instead) IS DISTINCT FROM (%(held)s, %(instead)s)
 """
 
+_INSTANT: Final = timedelta(microseconds=1)
+"""Two moments in the ledger lie at least so far apart."""
+
 _Place = tuple[int, str, str, date | None]
 """Snapshot, field, period and its end."""
 
@@ -112,18 +115,15 @@ def known(
     return found
 
 
-def known_before(
-    connection: psycopg.Connection, instrument_id: int, moment: datetime, at: datetime
-) -> Known:
+def known_before(connection: psycopg.Connection, instrument_id: int, moment: datetime) -> Known:
     """Return what was known of an instrument just before a moment, with its memory.
 
     Args:
         connection: An open connection.
         instrument_id: The instrument.
         moment: The moment, UTC.
-        at: The last instant before it.
     """
-    found = known(connection, [instrument_id], at)[instrument_id]
+    found = known(connection, [instrument_id], moment - _INSTANT)[instrument_id]
     row = {"instrument": instrument_id, "before": moment}
     rows = connection.execute(_HEARD.encode(), row, binary=True).fetchall()
     earlier = _earlier(connection, {instead for *_, instead, _ in rows if instead is not None})
