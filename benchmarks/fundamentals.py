@@ -19,7 +19,9 @@ from pipeline.fundamentals.registry import registry
 from pipeline.fundamentals.values import Parsed, Value
 from pipeline.fundamentals_history import follow, recombine
 from pipeline.store.database import Database
-from pipeline.store.snapshots import Fetched, columns, keep, subjects, sync_fields
+from pipeline.store.fields import sync_fields
+from pipeline.store.snapshots import Fetched, columns, keep
+from pipeline.store.subjects import subjects
 
 INSTRUMENTS, FEW, FIELDS, ROUNDS, CHANGES = 5000, 10, 40, 3, 30
 _TO_FLOOR, _TO_FEW = 20.0, 1.5

@@ -18,7 +18,7 @@ from pipeline.fundamentals_history import follow
 from pipeline.store import fundamentals
 from pipeline.store.held import Said, mark_accepted, said_of
 from pipeline.store.session import LedgerSession
-from pipeline.store.snapshots import Subject
+from pipeline.store.subjects import Subject
 
 
 class NothingToAccept(Exception):

@@ -22,8 +22,8 @@ from pipeline.store.database import Database
 from pipeline.store.fundamentals import Row, combined_rows, newest_moment, write_combined
 from pipeline.store.rates import stored_rates
 from pipeline.store.session import LedgerSession
-from pipeline.store.snapshots import Subject, subjects
 from pipeline.store.statements import known
+from pipeline.store.subjects import Subject, subjects
 from pipeline.universe import Universe
 
 

@@ -30,15 +30,8 @@ from pipeline.providers.errors import (
 )
 from pipeline.providers.protocol import FundamentalsProvider
 from pipeline.store.session import LedgerSession
-from pipeline.store.snapshots import (
-    Fetched,
-    Outcome,
-    Subject,
-    earnings_dates,
-    keep,
-    last_answers,
-    note,
-)
+from pipeline.store.snapshots import Fetched, Outcome, earnings_dates, keep, last_answers, note
+from pipeline.store.subjects import Subject
 
 NO_TEXT: Final = "it holds characters that are no text"
 """Why a document is unusable of which what is kept is not what came."""

@@ -24,7 +24,8 @@ from pipeline.refreshing import NO_TEXT, read
 from pipeline.snapshot_files import BadFile, SnapshotFile, decoded, read_file
 from pipeline.store import archived, fundamentals
 from pipeline.store.session import LedgerSession
-from pipeline.store.snapshots import Fetched, Subject, add, note, subjects
+from pipeline.store.snapshots import Fetched, add, note
+from pipeline.store.subjects import Subject, subjects
 
 _Outcome = Literal["new", "same", "unusable"]
 _Became = Literal["new", "same", "unusable", "restored", "there", "refused"]

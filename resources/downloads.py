@@ -13,7 +13,7 @@ from pipeline.opening import open_asked, open_listed
 from pipeline.refreshing import Refreshed, refresh
 from pipeline.store.database import Database
 from pipeline.store.session import LedgerSession
-from pipeline.store.snapshots import subjects
+from pipeline.store.subjects import subjects
 from pipeline.taking import TakenList, take_list
 from pipeline.universe import Universe
 

@@ -14,7 +14,8 @@ from pipeline.fundamentals.values import Parsed, Value
 from pipeline.fundamentals_history import follow
 from pipeline.store.database import Database
 from pipeline.store.listings import sync_universe
-from pipeline.store.snapshots import Fetched, Outcome, Subject, keep, subjects
+from pipeline.store.snapshots import Fetched, Outcome, keep
+from pipeline.store.subjects import Subject, subjects
 from pipeline.universe import Universe
 
 WHERE = {

@@ -120,7 +120,7 @@ def accept(
     from pipeline.settings import load_settings
     from pipeline.store.database import Database
     from pipeline.store.session import LedgerSession
-    from pipeline.store.snapshots import subjects
+    from pipeline.store.subjects import subjects
     from pipeline.universe import load_universe
 
     settings = load_settings()

@@ -13,7 +13,7 @@ import psycopg
 from pipeline.orchestration.api import DagsterApi
 from pipeline.orchestration.backfills import Wave
 from pipeline.refreshing import due
-from pipeline.store.snapshots import subjects
+from pipeline.store.subjects import subjects
 
 
 def plan(connection: psycopg.Connection, api: DagsterApi, now: datetime) -> list[Wave]:

@@ -10,7 +10,7 @@ from psycopg.rows import class_row
 
 from pipeline.listing import Listing
 from pipeline.store.sessions import follow_sessions, sync_sessions
-from pipeline.store.snapshots import sync_subjects
+from pipeline.store.subjects import sync_subjects
 from pipeline.store.timeframes import sync_timeframes
 from pipeline.timeframes import in_order
 from pipeline.universe import ListingSpec, Universe

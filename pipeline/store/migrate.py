@@ -13,7 +13,7 @@ from sqlalchemy.pool import NullPool
 
 from pipeline.fundamentals.registry import registry
 from pipeline.store.database import Database
-from pipeline.store.snapshots import sync_fields
+from pipeline.store.fields import sync_fields
 
 # Any number will do, as long as no other program on the server uses it for an advisory lock.
 _MIGRATION_LOCK = 0x4D4C_4D49

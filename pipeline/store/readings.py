@@ -15,7 +15,8 @@ import psycopg
 
 from pipeline.fundamentals.values import Parsed, Period, Refusal, Value
 from pipeline.store.held import mark_accepted
-from pipeline.store.snapshots import Fetched, Subject, subjects, value_of, write_parsed
+from pipeline.store.snapshots import Fetched, value_of, write_parsed
+from pipeline.store.subjects import Subject, subjects
 
 ValueKey = tuple[str, Period, date | None]
 """Field, period and its end."""

@@ -1,4 +1,4 @@
-"""Snapshots in the ledger: whom providers are asked about, what they sent, and what is read in it.
+"""Snapshots in the ledger: what providers sent, and what is read in it.
 
 What belongs here: the statements. Every function runs inside the caller's transaction.
 """
@@ -6,39 +6,17 @@ What belongs here: the statements. Every function runs inside the caller's trans
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import psycopg
-from psycopg.rows import class_row
 
-from pipeline.fundamentals.fields import Kind
-from pipeline.fundamentals.registry import Registry
 from pipeline.fundamentals.values import Parsed, Value
-from pipeline.universe import FundamentalsSpec
+from pipeline.store.subjects import Subject
 
 Outcome = Literal["new", "same", "none", "unusable", "failed"]
-
-_UPSERT_SUBJECT = """
-INSERT INTO ledger.subject (instrument_id, provider, client, symbol)
-SELECT id, %(provider)s, %(client)s, %(symbol)s FROM ledger.instrument WHERE key = %(instrument)s
-ON CONFLICT (instrument_id, provider) DO UPDATE
-SET client = excluded.client, symbol = excluded.symbol, in_universe = true, left_at = NULL,
-    symbol_since =
-        CASE WHEN subject.symbol = excluded.symbol THEN subject.symbol_since ELSE now() END
-WHERE (subject.client, subject.symbol, subject.in_universe)
-      IS DISTINCT FROM (excluded.client, excluded.symbol, true)
-"""
-
-_UPSERT_FIELD = """
-INSERT INTO ledger.field (name, place, kind, unit, data_type, period, meaning)
-VALUES (%s, %s, %s, %s, %s, %s, %s)
-ON CONFLICT (name) DO UPDATE
-SET place = excluded.place, kind = excluded.kind, unit = excluded.unit,
-    data_type = excluded.data_type, period = excluded.period, meaning = excluded.meaning
-"""
 
 # One that came before, and after it again unchanged, is then a snapshot of its own once more.
 _COME_AGAIN = """
@@ -77,48 +55,6 @@ SELECT again.id, v.field, v.period, v.period_end, v.number, v.words, v.day, v.cu
 FROM again, around JOIN ledger.snapshot_value v ON v.snapshot_id = around.id
 """
 
-_SUBJECTS = """
-SELECT u.id, u.instrument_id, i.key AS instrument, i.asset_class, u.provider, u.client, u.symbol
-FROM ledger.subject u JOIN ledger.instrument i ON i.id = u.instrument_id
-WHERE u.in_universe AND u.provider = coalesce(%s, u.provider)
-  AND i.key = ANY(coalesce(%s::text[], ARRAY[i.key]))
-ORDER BY i.key, u.provider
-"""
-
-
-_UNITS: Final[Mapping[Kind, str]] = {
-    "amount": "units of its currency",
-    "per_share": "units of its currency for one share or coin",
-    "fraction": "parts of one (0.41 is 41 %)",
-    "multiple": "times",
-    "count": "pieces",
-    "text": "words",
-    "date": "days",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """One instrument at one provider of fundamentals.
-
-    Attributes:
-        id: Its number in the ledger.
-        instrument_id: The instrument's.
-        instrument: The instrument's key.
-        asset_class: What the instrument is.
-        provider: The provider's name in the universe.
-        client: The kind of client that talks to it.
-        symbol: What the provider calls it.
-    """
-
-    id: int
-    instrument_id: int
-    instrument: str
-    asset_class: str
-    provider: str
-    client: str
-    symbol: str
-
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
@@ -137,74 +73,6 @@ class Fetched:
     fetched_at: datetime
     parsed: Parsed
     unusable: str | None = None
-
-
-def sync_subjects(connection: psycopg.Connection, specs: Sequence[FundamentalsSpec]) -> None:
-    """Bring the subjects in step with the universe.
-
-    Those that it no longer names keep their history and are only marked.
-    """
-    for spec in specs:
-        row = {
-            "instrument": spec.instrument,
-            "provider": spec.provider,
-            "client": spec.client,
-            "symbol": spec.symbol,
-        }
-        connection.execute(_UPSERT_SUBJECT, row)
-    connection.execute(
-        """
-        UPDATE ledger.subject u SET in_universe = false, left_at = now() FROM ledger.instrument i
-        WHERE i.id = u.instrument_id AND u.in_universe
-          AND (i.key, u.provider) NOT IN (SELECT * FROM unnest(%s::text[], %s::text[]))
-        """,
-        [[spec.instrument for spec in specs], [spec.provider for spec in specs]],
-    )
-    # Where others are still asked, what they say is combined anew when it next is.
-    connection.execute(
-        """
-        UPDATE ledger.fundamental f SET before = now()
-        WHERE before IS NULL AND since < now() AND NOT EXISTS (
-            SELECT FROM ledger.subject u WHERE u.instrument_id = f.instrument_id AND u.in_universe)
-        """
-    )
-
-
-def sync_fields(connection: psycopg.Connection, registry: Registry) -> None:
-    """Bring the fields, and the columns of `market.fundamentals`, in step with the registry.
-
-    Raises:
-        psycopg.errors.LockNotAvailable: The view is being read; nothing is changed.
-        psycopg.errors.DependentObjectsStillExist: Somebody's view is made of columns that go.
-    """
-    rows = [
-        (name, place, one.kind, _UNITS[one.kind], one.data_type, one.period, one.meaning)
-        for place, (name, one) in enumerate(registry.fields.items(), 1)
-    ]
-    query = "SELECT name, place, kind, unit, data_type, period, meaning FROM ledger.field"
-    with connection.transaction(), connection.cursor() as cursor:
-        if cursor.execute(query + " ORDER BY place").fetchall() == rows:
-            return
-        cursor.execute("DELETE FROM ledger.field WHERE name <> ALL(%s)", [list(registry.fields)])
-        cursor.executemany(_UPSERT_FIELD, rows)
-        cursor.execute("SELECT ledger.make_fundamentals_view()")
-
-
-def subjects(
-    connection: psycopg.Connection,
-    provider: str | None = None,
-    instruments: Iterable[str] | None = None,
-) -> Sequence[Subject]:
-    """Return whom providers are asked about, by instrument and provider.
-
-    Args:
-        connection: An open connection.
-        provider: Only one provider's; None for all.
-        instruments: Only these, by key; None for all.
-    """
-    keys = None if instruments is None else list(instruments)
-    with connection.cursor(row_factory=class_row(Subject)) as cursor:
-        return cursor.execute(_SUBJECTS, [provider, keys]).fetchall()
 
 
 def keep(

@@ -13,7 +13,8 @@ from pipeline.fundamentals_history import follow
 from pipeline.refreshing import read
 from pipeline.settings import load_settings
 from pipeline.store.database import Database
-from pipeline.store.snapshots import keep, subjects
+from pipeline.store.snapshots import keep
+from pipeline.store.subjects import subjects
 from tests.cli.conftest import Home
 from tests.fundamentals import DAY
 from tests.making import at

@@ -15,7 +15,8 @@ from pipeline.fundamentals.values import Parsed, Value
 from pipeline.fundamentals_history import follow, recombine
 from pipeline.store.database import Database
 from pipeline.store.listings import sync_universe
-from pipeline.store.snapshots import Fetched, keep, last_answers, sync_subjects
+from pipeline.store.snapshots import Fetched, keep, last_answers
+from pipeline.store.subjects import sync_subjects
 from tests.fundamentals import DAY, Desk, said, universe
 from tests.making import at
 

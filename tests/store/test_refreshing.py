@@ -17,7 +17,7 @@ from pipeline.providers.table import capabilities_for
 from pipeline.refreshing import Refreshed, due, refresh
 from pipeline.store.database import Database
 from pipeline.store.session import LedgerSession
-from pipeline.store.snapshots import Subject, subjects
+from pipeline.store.subjects import Subject, subjects
 from tests.fundamentals import DAY, Desk, universe
 from tests.making import at
 from tests.unit.fundamentals.making import fmp_income, fmp_profile
