@@ -20,9 +20,9 @@ from assets.events import Problem, finish, log_made
 from assets.metadata import Metadata
 from pipeline.fundamentals.completeness import completeness
 from pipeline.fundamentals.registry import registry
-from pipeline.fundamentals_history import recombine
 from pipeline.providers.errors import ProviderError
-from pipeline.refreshing import NOT_ASKED, Refreshed, failures
+from pipeline.snapshots.history import recombine
+from pipeline.snapshots.refreshing import NOT_ASKED, Refreshed, failures
 from pipeline.store.comparisons import known_fields
 from pipeline.store.consolidated_series import instruments_by_key
 from pipeline.store.document_states import DocumentState, document_states

@@ -13,7 +13,7 @@ from assets.fundamentals_columns import FIELDS, VALUES
 from assets.metadata import DefinitionMetadata, Metadata
 from pipeline.fundamentals.completeness import Completeness
 from pipeline.fundamentals.wording import aged
-from pipeline.refreshing import Refreshed
+from pipeline.snapshots.refreshing import Refreshed
 from pipeline.store.document_states import DocumentState
 from pipeline.store.fundamentals import Row
 from pipeline.store.snapshots import Outcome

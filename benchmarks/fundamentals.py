@@ -17,7 +17,7 @@ from benchmarks.setting import fresh_database, timed
 from pipeline.fundamentals.fields import MONEY, Field
 from pipeline.fundamentals.registry import registry
 from pipeline.fundamentals.values import Parsed, Value
-from pipeline.fundamentals_history import follow, recombine
+from pipeline.snapshots.history import follow, recombine
 from pipeline.store.database import Database
 from pipeline.store.fields import sync_fields
 from pipeline.store.snapshots import Fetched, columns, keep

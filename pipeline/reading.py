@@ -236,7 +236,7 @@ def get_fundamentals(
     """
     import pandas as pd
 
-    from pipeline.getting import get_fundamentals as get
+    from pipeline.snapshots.getting import get_fundamentals as get
     from pipeline.universe import load_universe
 
     settings = load_settings() if url is None else load_settings(database_url=url)

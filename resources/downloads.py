@@ -10,7 +10,7 @@ from pydantic import Field
 from pipeline.asking import Patience
 from pipeline.download import Downloader
 from pipeline.opening import open_asked, open_listed
-from pipeline.refreshing import Refreshed, refresh
+from pipeline.snapshots.refreshing import Refreshed, refresh
 from pipeline.store.database import Database
 from pipeline.store.session import LedgerSession
 from pipeline.store.subjects import subjects

@@ -11,7 +11,7 @@ import psycopg
 
 from pipeline.fundamentals.registry import registry
 from pipeline.fundamentals.values import Parsed, Value
-from pipeline.fundamentals_history import follow
+from pipeline.snapshots.history import follow
 from pipeline.store.database import Database
 from pipeline.store.listings import sync_universe
 from pipeline.store.snapshots import Fetched, Outcome, keep

@@ -35,7 +35,7 @@ def export_files(
     from pipeline.commands.ledger import connect
     from pipeline.folders import Folder
     from pipeline.settings import load_settings
-    from pipeline.snapshot_archive import export_snapshots
+    from pipeline.snapshots.exporting import export_snapshots
 
     with connect(load_settings()) as connection, _progress(quiet=as_json) as show:
         target = Folder(folder)
@@ -68,7 +68,7 @@ def import_files(
     from pipeline.commands.ledger import connect
     from pipeline.folders import Folder
     from pipeline.settings import load_settings
-    from pipeline.snapshot_archive import import_snapshots
+    from pipeline.snapshots.importing import import_snapshots
     from pipeline.store.database import Database
     from pipeline.store.session import LedgerSession
     from pipeline.universe import load_universe

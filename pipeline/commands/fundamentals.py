@@ -72,7 +72,7 @@ def fundamentals(
 def _got(
     settings: Settings, symbol: str, providers: list[str] | None, *, force: bool, ask: bool
 ) -> tuple[Sequence[Row], Sequence[str]]:
-    from pipeline.getting import get_fundamentals
+    from pipeline.snapshots.getting import get_fundamentals
     from pipeline.store.database import Database
     from pipeline.universe import load_universe
 

@@ -11,7 +11,7 @@ import typer
 from pipeline.commands.output import CommandError, JsonOption, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from pipeline.rereading import Reread
+    from pipeline.snapshots.rereading import Reread
 
 _SHOWN = 50
 
@@ -33,8 +33,8 @@ def reparse(
     """
     from pipeline.commands.ledger import connect
     from pipeline.commands.progress import Stage, shown
-    from pipeline.rereading import instruments_to_reread, reread
     from pipeline.settings import load_settings
+    from pipeline.snapshots.rereading import instruments_to_reread, reread
     from pipeline.store.database import Database
     from pipeline.store.session import LedgerSession
     from pipeline.universe import load_universe
@@ -115,9 +115,9 @@ def accept(
 
     What the provider says next on that scale counts, too. Exit code 1 when nothing is held there.
     """
-    from pipeline.accepting import accept as accept_values
     from pipeline.commands.ledger import connect
     from pipeline.settings import load_settings
+    from pipeline.snapshots.accepting import accept as accept_values
     from pipeline.store.database import Database
     from pipeline.store.session import LedgerSession
     from pipeline.store.subjects import subjects

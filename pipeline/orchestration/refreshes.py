@@ -12,7 +12,7 @@ import psycopg
 
 from pipeline.orchestration.api import DagsterApi
 from pipeline.orchestration.backfills import Wave
-from pipeline.refreshing import due
+from pipeline.snapshots.refreshing import due
 from pipeline.store.subjects import subjects
 
 

@@ -13,6 +13,8 @@ from typing import Any, Final
 import psycopg
 from psycopg.rows import class_row
 
+from pipeline.store.snapshots import NEWEST
+
 _KNOWN: Final = """
 SELECT i.key, i.asset_class,
        coalesce(array_agg(f.field) FILTER (WHERE f.state <> 'none'), '{}')
@@ -44,18 +46,15 @@ WHERE u.in_universe AND u.provider = %s AND c.provider = u.provider AND c.verdic
 ORDER BY i.key, f.field
 """
 
-_REFUSALS: Final = """
+_REFUSALS: Final = f"""
 SELECT i.key AS instrument, r.field, r.raw AS said, r.found_at, s.id AS snapshot, r.why
 FROM ledger.subject u
 JOIN ledger.instrument i ON i.id = u.instrument_id
-CROSS JOIN LATERAL (
-    SELECT DISTINCT ON (document) id FROM ledger.snapshot
-    WHERE subject_id = u.id AND symbol = u.symbol AND unusable IS NULL
-    ORDER BY document, fetched_at DESC) AS s
+CROSS JOIN LATERAL ({NEWEST}) AS s
 JOIN ledger.snapshot_refusal r ON r.snapshot_id = s.id
 WHERE u.in_universe AND u.provider = %s
 ORDER BY i.key, r.field
-"""
+"""  # noqa: S608  nothing of a user's is in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,4 +118,4 @@ def doubts(connection: psycopg.Connection, provider: str, verdict: str) -> Seque
 def refusals(connection: psycopg.Connection, provider: str) -> Sequence[Doubt]:
     """Return what could not be used in a provider's newest documents."""
     with connection.cursor(row_factory=class_row(Doubt)) as cursor:
-        return cursor.execute(_REFUSALS, [provider]).fetchall()
+        return cursor.execute(_REFUSALS.encode(), [provider]).fetchall()

@@ -13,27 +13,25 @@ from typing import Final
 import psycopg
 from psycopg.rows import class_row
 
-_DOCUMENTS: Final = """
+from pipeline.store.snapshots import NEWEST
+
+_DOCUMENTS: Final = f"""
 SELECT i.key AS instrument, u.in_universe, k.document, k.outcome, k.checked_at, k.detail,
-       s.fetched_at, s.last_seen_at, s.values, s.refusals, s.held
+       s.fetched_at, s.last_seen_at, n.values, n.refusals, n.held
 FROM ledger.subject u
 JOIN ledger.instrument i ON i.id = u.instrument_id
 LEFT JOIN LATERAL (
     SELECT DISTINCT ON (document) * FROM ledger.snapshot_check
     WHERE subject_id = u.id ORDER BY document, checked_at DESC) AS k ON true
+LEFT JOIN LATERAL ({NEWEST}) AS s ON s.document = k.document
 LEFT JOIN LATERAL (
-    SELECT fetched_at, last_seen_at,
-           (SELECT count(*) FROM ledger.snapshot_value WHERE snapshot_id = newest.id) AS values,
-           (SELECT count(*) FROM ledger.snapshot_refusal WHERE snapshot_id = newest.id) AS refusals,
+    SELECT (SELECT count(*) FROM ledger.snapshot_value WHERE snapshot_id = s.id) AS values,
+           (SELECT count(*) FROM ledger.snapshot_refusal WHERE snapshot_id = s.id) AS refusals,
            (SELECT count(*) FROM ledger.snapshot_value
-            WHERE snapshot_id = newest.id AND held IS NOT NULL) AS held
-    FROM (SELECT * FROM ledger.snapshot
-          WHERE subject_id = u.id AND symbol = u.symbol AND document = k.document
-            AND unusable IS NULL
-          ORDER BY fetched_at DESC LIMIT 1) AS newest) AS s ON true
+            WHERE snapshot_id = s.id AND held IS NOT NULL) AS held) AS n ON s.id IS NOT NULL
 WHERE u.provider = %s AND i.key = ANY(%s)
 ORDER BY i.key, k.document
-"""
+"""  # noqa: S608  nothing of a user's is in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +74,7 @@ def document_states(
     subject of it has none.
     """
     with connection.cursor(row_factory=class_row(DocumentState)) as cursor:
-        rows = cursor.execute(_DOCUMENTS, [provider, list(instruments)]).fetchall()
+        rows = cursor.execute(_DOCUMENTS.encode(), [provider, list(instruments)]).fetchall()
     found: dict[str, list[DocumentState]] = {name: [] for name in instruments}
     for row in rows:
         found[row.instrument].append(row)

@@ -8,25 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Final, LiteralString
+from typing import Final
 
 import psycopg
 from psycopg.rows import class_row
 
 from pipeline.fundamentals.values import Period
-
-_NEWEST: Final[LiteralString] = """
-WITH newest AS (
-    SELECT DISTINCT ON (u.id, s.document) i.key AS instrument, u.provider, s.*
-    FROM ledger.subject u JOIN ledger.instrument i ON i.id = u.instrument_id
-    JOIN ledger.snapshot s ON s.subject_id = u.id AND s.symbol = u.symbol
-    WHERE u.in_universe AND s.unusable IS NULL
-    ORDER BY u.id, s.document, s.fetched_at DESC)
-"""
+from pipeline.store.snapshots import NEWEST
 
 # All that is held after the same value has that to stand in for it.
-_HELD: Final[LiteralString] = f"""{_NEWEST}
-SELECT n.instrument, n.provider, n.document, v.field, v.period, v.period_end,
+_HELD: Final = f"""
+SELECT i.key AS instrument, u.provider, n.document, v.field, v.period, v.period_end,
        (SELECT min(s.fetched_at) FROM ledger.snapshot s
         JOIN ledger.snapshot_value w ON w.snapshot_id = s.id
         WHERE (s.subject_id, s.document, s.symbol) = (n.subject_id, n.document, n.symbol)
@@ -37,10 +29,12 @@ SELECT n.instrument, n.provider, n.document, v.field, v.period, v.period_end,
         WHERE (w.snapshot_id, w.field, w.period) = (v.instead, v.field, v.period)
           AND w.held IS NULL ORDER BY w.period_end DESC NULLS LAST LIMIT 1) AS old,
        v.number AS new, v.currency
-FROM newest n JOIN ledger.snapshot_value v ON v.snapshot_id = n.id AND v.held IS NOT NULL
-WHERE n.provider = coalesce(%(provider)s, n.provider)
-  AND n.instrument = coalesce(%(instrument)s, n.instrument)
-ORDER BY n.instrument, n.provider, n.document, v.field, v.period_end
+FROM ledger.subject u JOIN ledger.instrument i ON i.id = u.instrument_id
+CROSS JOIN LATERAL ({NEWEST}) AS n
+JOIN ledger.snapshot_value v ON v.snapshot_id = n.id AND v.held IS NOT NULL
+WHERE u.in_universe AND u.provider = coalesce(%(provider)s, u.provider)
+  AND i.key = coalesce(%(instrument)s, i.key)
+ORDER BY i.key, u.provider, n.document, v.field, v.period_end
 """  # noqa: S608  nothing of a user's is in it
 
 _SAID: Final = """
@@ -127,7 +121,7 @@ def held_values(
     """
     with connection.cursor(row_factory=class_row(Held)) as cursor:
         row = {"provider": provider, "instrument": instrument}
-        return cursor.execute(_HELD, row).fetchall()
+        return cursor.execute(_HELD.encode(), row).fetchall()
 
 
 def said_of(connection: psycopg.Connection, subject_id: int, field: str) -> Sequence[Said]:

@@ -1,7 +1,7 @@
 """What was read in stored documents, and replacing it by what is read in them now.
 
-What belongs here: the statements. What differs is `pipeline.rereading`'s. Every function runs
-inside the caller's transaction.
+What belongs here: the statements. What differs is for `pipeline.snapshots.rereading` to
+tell. Every function runs inside the caller's transaction.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal, LiteralString
 
 import psycopg
 
@@ -17,6 +17,13 @@ from pipeline.fundamentals.values import Parsed, Value
 from pipeline.store.subjects import Subject
 
 Outcome = Literal["new", "same", "none", "unusable", "failed"]
+
+NEWEST: Final[LiteralString] = """
+SELECT DISTINCT ON (document) * FROM ledger.snapshot
+WHERE subject_id = u.id AND symbol = u.symbol AND unusable IS NULL
+ORDER BY document, fetched_at DESC
+"""
+"""The newest usable snapshot of each document, laterally to subjects `u`."""
 
 # One that came before, and after it again unchanged, is then a snapshot of its own once more.
 _COME_AGAIN = """

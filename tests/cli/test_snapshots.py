@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.fundamentals.registry import registry
-from pipeline.fundamentals_history import follow
-from pipeline.refreshing import read
 from pipeline.settings import load_settings
+from pipeline.snapshots.history import follow
+from pipeline.snapshots.refreshing import read
 from pipeline.store.database import Database
 from pipeline.store.snapshots import keep
 from pipeline.store.subjects import subjects

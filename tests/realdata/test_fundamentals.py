@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from pipeline.fundamentals.registry import registry
-from pipeline.fundamentals_history import follow
-from pipeline.refreshing import read
+from pipeline.snapshots.history import follow
+from pipeline.snapshots.refreshing import read
 from pipeline.store.database import Database
 from pipeline.store.snapshots import keep
 from tests.fundamentals import Desk, universe

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.fundamentals.registry import registry
 from pipeline.fundamentals.values import Parsed, Value
-from pipeline.fundamentals_history import follow, recombine
+from pipeline.snapshots.history import follow, recombine
 from pipeline.store.database import Database
 from pipeline.store.listings import sync_universe
 from pipeline.store.snapshots import Fetched, keep, last_answers

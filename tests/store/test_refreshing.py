@@ -14,7 +14,7 @@ from pipeline.fundamentals.documents import DOCUMENTS
 from pipeline.providers.capabilities import Capabilities
 from pipeline.providers.errors import AuthenticationFailed, ProviderError, ProviderUnavailable
 from pipeline.providers.table import capabilities_for
-from pipeline.refreshing import Refreshed, due, refresh
+from pipeline.snapshots.refreshing import Refreshed, due, refresh
 from pipeline.store.database import Database
 from pipeline.store.session import LedgerSession
 from pipeline.store.subjects import Subject, subjects

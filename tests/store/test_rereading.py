@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.accepting import NothingToAccept, accept
 from pipeline.fundamentals.registry import UnknownField, registry
-from pipeline.fundamentals_history import follow
-from pipeline.refreshing import read
-from pipeline.rereading import instruments_to_reread, reread
+from pipeline.snapshots.accepting import NothingToAccept, accept
+from pipeline.snapshots.history import follow
+from pipeline.snapshots.refreshing import read
+from pipeline.snapshots.rereading import instruments_to_reread, reread
 from pipeline.store.database import Database
 from pipeline.store.held import held_values
 from pipeline.store.session import LedgerSession

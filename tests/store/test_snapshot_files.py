@@ -14,9 +14,10 @@ import pytest
 
 from pipeline.folders import DestinationError, Folder
 from pipeline.fundamentals.registry import registry
-from pipeline.fundamentals_history import follow
-from pipeline.refreshing import read
-from pipeline.snapshot_archive import Imported, export_snapshots, import_snapshots
+from pipeline.snapshots.exporting import export_snapshots
+from pipeline.snapshots.history import follow
+from pipeline.snapshots.importing import Imported, import_snapshots
+from pipeline.snapshots.refreshing import read
 from pipeline.store.database import Database
 from pipeline.store.retention import prune
 from pipeline.store.session import LedgerSession

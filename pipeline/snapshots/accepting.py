@@ -14,7 +14,7 @@ import psycopg
 
 from pipeline.fundamentals.canaries import of_one_scale
 from pipeline.fundamentals.registry import registry
-from pipeline.fundamentals_history import follow
+from pipeline.snapshots.history import follow
 from pipeline.store import fundamentals
 from pipeline.store.held import Said, mark_accepted, said_of
 from pipeline.store.session import LedgerSession

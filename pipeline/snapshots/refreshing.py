@@ -1,7 +1,7 @@
 """Refreshing fundamentals: asking for the documents that are due, and keeping what comes.
 
 What belongs here: what is due, and the order of the steps. What a document means is
-`pipeline.fundamentals`', and what follows from it `fundamentals_history`'s.
+`pipeline.fundamentals`', and what follows from it `history`'s.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from pipeline.fundamentals.documents import DOCUMENTS, time_to_live
 from pipeline.fundamentals.parsing import parse
 from pipeline.fundamentals.registry import registry
 from pipeline.fundamentals.values import Parsed, UnusableDocument
-from pipeline.fundamentals_history import follow
 from pipeline.providers.errors import (
     AuthenticationFailed,
     Paused,
@@ -29,6 +28,7 @@ from pipeline.providers.errors import (
     Unsupported,
 )
 from pipeline.providers.protocol import FundamentalsProvider
+from pipeline.snapshots.history import follow
 from pipeline.store.session import LedgerSession
 from pipeline.store.snapshots import Fetched, Outcome, earnings_dates, keep, last_answers, note
 from pipeline.store.subjects import Subject

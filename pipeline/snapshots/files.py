@@ -6,6 +6,7 @@ What belongs here: what is in a file, where it is, and how it is known to be sou
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Literal
 from urllib.parse import quote
@@ -13,6 +14,9 @@ from urllib.parse import quote
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from pipeline.folders import Folder
+
+Show = Callable[[int, int], None]
+"""Told how many files of how many are done."""
 
 
 class BadFile(Exception):

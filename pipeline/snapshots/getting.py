@@ -17,7 +17,7 @@ from pipeline.fundamentals.known import Known
 from pipeline.fundamentals.registry import registry
 from pipeline.opening import open_asked
 from pipeline.providers.errors import ProviderError
-from pipeline.refreshing import due, failures, refresh
+from pipeline.snapshots.refreshing import due, failures, refresh
 from pipeline.store.database import Database
 from pipeline.store.fundamentals import Row, combined_rows, newest_moment, write_combined
 from pipeline.store.rates import stored_rates

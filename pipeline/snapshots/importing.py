@@ -1,12 +1,12 @@
-"""Taking snapshots out to files, and in from files.
+"""Taking snapshots in from files.
 
-What belongs here: which file is written, and what becomes of one that is read. A file is taken over
-whole or not at all, an instrument's in one transaction with what follows from them.
+What belongs here: what becomes of a file that is read. It is taken over whole or not at all, an
+instrument's in one transaction with what follows from them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -19,9 +19,9 @@ from pipeline.folders import Folder
 from pipeline.fundamentals.documents import DOCUMENTS
 from pipeline.fundamentals.registry import registry
 from pipeline.fundamentals.values import Parsed
-from pipeline.fundamentals_history import follow
-from pipeline.refreshing import NO_TEXT, read
-from pipeline.snapshot_files import BadFile, SnapshotFile, decoded, read_file
+from pipeline.snapshots.files import BadFile, Show, SnapshotFile, read_file
+from pipeline.snapshots.history import follow
+from pipeline.snapshots.refreshing import NO_TEXT, read
 from pipeline.store import archived, fundamentals
 from pipeline.store.session import LedgerSession
 from pipeline.store.snapshots import Fetched, add, note
@@ -29,23 +29,6 @@ from pipeline.store.subjects import Subject, subjects
 
 _Outcome = Literal["new", "same", "unusable"]
 _Became = Literal["new", "same", "unusable", "restored", "there", "refused"]
-Show = Callable[[int, int], None]
-"""Told how many files of how many are done."""
-
-
-@dataclass(frozen=True, slots=True)
-class Exported:
-    """What became of a snapshot.
-
-    Attributes:
-        snapshot: Its number.
-        path: Its place below the folder; None if its payload is gone for good.
-        outcome: `written`, `kept` (the file was there as it should be) or `gone`.
-    """
-
-    snapshot: int
-    path: str | None
-    outcome: Literal["written", "kept", "gone"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,58 +46,6 @@ class Imported:
     path: str
     outcome: _Became
     detail: str | None = None
-
-
-def export_snapshots(
-    connection: psycopg.Connection,
-    folder: Folder,
-    provider: str | None,
-    instrument: str | None,
-    show: Show,
-) -> list[Exported]:
-    """Write a file for each snapshot that has its payload, or had it pruned not long ago.
-
-    Args:
-        connection: An open connection.
-        folder: Where to.
-        provider: Only this provider's; None for all.
-        instrument: Only those about this instrument, by key; None for all.
-        show: Told how far it is.
-
-    Raises:
-        DestinationError: A file cannot be read or written.
-    """
-    numbers = archived.snapshot_numbers(connection, provider, instrument)
-    done = []
-    for count, number in enumerate(numbers, 1):
-        done.append(_export(connection, folder, number))
-        show(count, len(numbers))
-    return done
-
-
-def _export(connection: psycopg.Connection, folder: Folder, number: int) -> Exported:
-    found = archived.whole_snapshot(connection, number)
-    if found["payload"] is None:
-        return Exported(number, None, "gone")
-    file = SnapshotFile(**found)
-    data = file.encoded()
-    path, there = next(
-        (path, there)
-        for path in file.paths
-        for there in [folder.read(path)]
-        if there is None or not _is_another(path, there, file)
-    )
-    if there == data:
-        return Exported(number, path, "kept")
-    folder.write(path, data)
-    return Exported(number, path, "written")
-
-
-def _is_another(path: str, data: bytes, file: SnapshotFile) -> bool:
-    try:
-        return decoded(path, data).identity != file.identity
-    except BadFile:
-        return False  # torn: it is written anew
 
 
 def import_snapshots(

@@ -18,8 +18,8 @@ import psycopg
 from pipeline.fundamentals.documents import DOCUMENTS
 from pipeline.fundamentals.registry import registry
 from pipeline.fundamentals.values import Period, Refusal
-from pipeline.fundamentals_history import follow
-from pipeline.refreshing import NO_TEXT, read
+from pipeline.snapshots.history import follow
+from pipeline.snapshots.refreshing import NO_TEXT, read
 from pipeline.store import fundamentals, readings
 from pipeline.store.readings import Kept, Reading, value_key
 from pipeline.store.session import LedgerSession
