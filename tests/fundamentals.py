@@ -12,6 +12,7 @@ import psycopg
 from pipeline.fundamentals.registry import registry
 from pipeline.fundamentals.values import Parsed, Value
 from pipeline.snapshots.history import follow
+from pipeline.snapshots.refreshing import read
 from pipeline.store.database import Database
 from pipeline.store.listings import sync_universe
 from pipeline.store.snapshots import Fetched, Outcome, keep
@@ -104,6 +105,14 @@ class Desk:
                 outcome, _ = keep(self.connection, subject, fetched, "test")
             follow(self.connection, registry(), subject.instrument_id, at, strategy)
         return outcome
+
+    def receive(self, moment: datetime, document: str, payload: str, instrument: str) -> None:
+        """Store a document of FMP's as a refresh does."""
+        subject = self.subject("fmp", instrument)
+        with self.connection.transaction():
+            fetched = read(subject, document, payload, moment)
+            keep(self.connection, subject, fetched, registry().version)
+            follow(self.connection, registry(), subject.instrument_id, moment, None)
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         return self.connection.execute(query.encode(), values).fetchall()

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from pipeline.store.fundamentals import Row
 
 _MILLION = 1e6
-_HOUR = 3600
 
 
 def fundamentals(
@@ -102,6 +101,8 @@ def _document(row: Row) -> dict[str, Any]:
 
 
 def _line(row: Row) -> dict[str, object]:
+    from pipeline.fundamentals.wording import aged
+
     others = [one for one in row["candidates"] if one["verdict"] != "won"]
     return {
         "field": row["field"],
@@ -111,7 +112,7 @@ def _line(row: Row) -> dict[str, object]:
         "provider": row["provider"],
         "rule": row["rule"],
         "state": row["state"],
-        "age": _age(row),
+        "age": aged(row["age"]) or None,
         "others": "; ".join(map(_other, others)) or None,
     }
 
@@ -124,13 +125,6 @@ def _short(value: object) -> str | None:
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= _MILLION else f"{value:.6g}"
     return None if value is None else str(value)
-
-
-def _age(row: Row) -> str | None:
-    if row["age"] is None:
-        return None
-    seconds = row["age"].total_seconds()
-    return f"{seconds / _HOUR:.0f} h" if seconds < 2 * 24 * _HOUR else f"{row['age'].days} d"
 
 
 def _other(one: Mapping[str, Any]) -> str:

@@ -12,12 +12,10 @@ import pytest
 from pipeline.fundamentals.registry import UnknownField, registry
 from pipeline.snapshots.accepting import NothingToAccept, accept
 from pipeline.snapshots.history import follow
-from pipeline.snapshots.refreshing import read
 from pipeline.snapshots.rereading import instruments_to_reread, reread
 from pipeline.store.database import Database
 from pipeline.store.held import held_values
 from pipeline.store.session import LedgerSession
-from pipeline.store.snapshots import keep
 from tests.fundamentals import DAY, Desk, said, universe
 from tests.making import at
 from tests.unit.fundamentals.making import fmp_income
@@ -47,11 +45,7 @@ def session(database: Database, desk: Desk) -> Iterator[LedgerSession]:
 
 def send(desk: Desk, moment: datetime, body: Any, instrument: str = "ACME") -> None:
     """Store FMP's income statement as a refresh does."""
-    subject = desk.subject("fmp", instrument)
-    fetched = read(subject, "income-statement", json.dumps(body), moment)
-    with desk.connection.transaction():
-        keep(desk.connection, subject, fetched, registry().version)
-        follow(desk.connection, registry(), subject.instrument_id, moment, None)
+    desk.receive(moment, "income-statement", json.dumps(body), instrument)
 
 
 def state(desk: Desk) -> list[Any]:

@@ -13,15 +13,11 @@ from typing import Any
 import pytest
 
 from pipeline.folders import DestinationError, Folder
-from pipeline.fundamentals.registry import registry
 from pipeline.snapshots.exporting import export_snapshots
-from pipeline.snapshots.history import follow
 from pipeline.snapshots.importing import Imported, import_snapshots
-from pipeline.snapshots.refreshing import read
 from pipeline.store.database import Database
 from pipeline.store.retention import prune
 from pipeline.store.session import LedgerSession
-from pipeline.store.snapshots import keep
 from pipeline.universe import SnapshotsConfig
 from tests.fundamentals import DAY, Desk, universe
 from tests.making import at
@@ -57,12 +53,7 @@ def send(
     **said: Any,
 ) -> None:
     """Store a document as a refresh does."""
-    subject = desk.subject("fmp", name)
-    payload = json.dumps([BODIES[document](**{"symbol": name, **said})])
-    with desk.connection.transaction():
-        fetched = read(subject, document, payload, moment)
-        keep(desk.connection, subject, fetched, registry().version)
-        follow(desk.connection, registry(), subject.instrument_id, moment, None)
+    desk.receive(moment, document, json.dumps([BODIES[document](**{"symbol": name, **said})]), name)
 
 
 def quietly(done: int, total: int) -> None:
