@@ -11,6 +11,10 @@ BIN := .venv/bin
 # Newer than pyproject.toml and uv.lock exactly when .venv is up to date with them.
 READY := .venv/.ready-with-uv-$(UV_VERSION)
 
+# Python keeps what it compiles, whatever the caller's environment says: there are many processes,
+# and one that has to compile all that it imports takes twice as long to start.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup test check check-format check-lint check-types check-imports format schema dictionary \
 	demo up bench clean

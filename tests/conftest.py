@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +26,10 @@ MARKET_DATA = Path(__file__).resolve().parents[2] / "shared" / "market-data"
 # The same examples at every run, and no example fails because the machine is busy.
 settings.register_profile("project", deadline=None, derandomize=True)
 settings.load_profile("project")
+
+# The processes that tests start keep what they compile, as after `make test`.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 _numbers = count(1)
 
