@@ -36,6 +36,7 @@ def options_of(universe: Universe, provider: str) -> ProviderOptions:
         bars_per_request=config.bars_per_request,
         settling=config.settling,
         lag=config.lag,
+        refresh=config.refresh,
         asset_classes=sorted(classes) or ["crypto_spot"],
         symbols=sorted({spec.symbol for spec in listed}),
         files=config.files,

@@ -48,8 +48,9 @@ def status(
 
     For each listing: expected = bars + empty + failed + unavailable + pending. With --check the
     sums are proved against the stored bars, and a contradiction ends with exit code 1. Below that:
-    how each provider answered in the last 24 hours, and which minutes were never answered and will
-    soon be lost, because the provider keeps its newest ones only.
+    which listings are further behind than their provider's refresh allows, how each provider
+    answered in the last 24 hours, and which minutes were never answered and will soon be lost,
+    because the provider keeps its newest ones only.
     """
     from pipeline.commands.ledger import connect
     from pipeline.settings import load_settings
@@ -62,13 +63,15 @@ def status(
         rows = _rows(connection, provider, listing, months=months)
         heat_map = _heat_map(connection, provider, listing) if as_map else None
         failures = [asdict(failure) for failure in open_failures(connection, provider, listing)]
+        behind = _behind(connection, provider, listing)
         health = _health(connection, provider)
         losses = _losses(connection, settings, timedelta(days=lost_within), provider, listing)
         problems = proof(connection, provider, listing) if check else []
     if not rows and (provider or listing):
         raise CommandError(f"no listing here is called {listing or '...'} at {provider or 'any'}")
     if as_json:
-        document = {"coverage": rows, "failures": failures, "health": health, "soon_lost": losses}
+        document = {"coverage": rows, "failures": failures, "behind": behind}
+        document |= {"health": health, "soon_lost": losses}
         print_json(document | ({"problems": problems} if check else {}))
     else:
         if heat_map is not None:
@@ -76,6 +79,7 @@ def status(
         else:
             _show(rows)
         _show_failures(failures)
+        _show_behind(behind)
         _show_health(health)
         _show_losses(losses)
         if check:
@@ -120,6 +124,14 @@ def _health(connection: psycopg.Connection, provider: str | None) -> list[dict[s
     return [asdict(one) for one in provider_health(connection, since, provider)]
 
 
+def _behind(
+    connection: psycopg.Connection, provider: str | None, listing: str | None
+) -> list[dict[str, Any]]:
+    from pipeline.store.freshness import freshness
+
+    return [asdict(one) for one in freshness(connection, provider, listing) if not one.fresh]
+
+
 def _losses(
     connection: psycopg.Connection,
     settings: Settings,
@@ -154,6 +166,15 @@ def _losses(
             connection, name, reach.endangered(now, within), [listing] if listing else None
         )
     ]
+
+
+def _show_behind(behind: list[dict[str, Any]]) -> None:
+    if behind:
+        first = behind[0]
+        say(
+            f"\n{len(behind)} listings are behind, {first['provider']} {first['listing']} most: it "
+            f"lacks what came after {first['stale_since']:%Y-%m-%d %H:%M} UTC."
+        )
 
 
 def _show_losses(losses: list[dict[str, Any]]) -> None:

@@ -64,6 +64,7 @@ class Capabilities:
         first_trade: How the first minute is found: the API answers "from the beginning" with its
             first bar, or daily bars are searched, or it cannot be found.
         lag: How long after its end a minute may still be missing at the provider.
+        refresh: How long a minute that can be had may wait to be asked for.
         settling: When answered minutes are asked again, until they are final.
         concurrency: How many requests are worth having under way at once.
         refusal_pause: How long everybody waits after a refusal (429) that does not say how long.
@@ -96,6 +97,7 @@ class Capabilities:
     ends_window: bool = True
     first_trade: Literal["earliest", "search", "unknown"] = "earliest"
     lag: timedelta = timedelta(seconds=10)
+    refresh: timedelta = timedelta(minutes=15)
     settling: Settling = DEFAULT_SETTLING
     concurrency: int = 4
     refusal_pause: timedelta = timedelta(seconds=60)

@@ -32,6 +32,7 @@ class ProviderOptions:
         bars_per_request: Replaces the row's page size, in minutes.
         settling: Replaces the row's settling delays.
         lag: Replaces the row's lag.
+        refresh: Replaces the row's refresh.
         asset_classes: What is listed; empty for all that the provider has. Binance's swaps and
             futures cost two requests more.
         symbols: The symbols that are listed; empty where that is not known.
@@ -48,6 +49,7 @@ class ProviderOptions:
     bars_per_request: int | None = None
     settling: Settling | None = None
     lag: timedelta | None = None
+    refresh: timedelta | None = None
     asset_classes: Collection[str] = ("crypto_spot",)
     symbols: Collection[str] = ()
     files: FilesConfig | None = None
@@ -85,6 +87,7 @@ class ProviderOptions:
                 self.settling,
                 budget=self.budget,
                 lag=self.lag,
+                refresh=self.refresh,
                 feed=self.feed,
             )
         except ValueError as error:

@@ -98,6 +98,8 @@ CAPABILITIES: Final[Mapping[str, Capabilities]] = {
         first_trade="unknown",
         # A free key sees a day when it is over.
         lag=timedelta(days=1),
+        # A request a listing, of 25 a day.
+        refresh=timedelta(days=1),
         settling=Settling((timedelta(days=2), timedelta(days=7))),
         concurrency=1,
         client="alpha_vantage",
@@ -154,6 +156,7 @@ CAPABILITIES: Final[Mapping[str, Capabilities]] = {
         list_requests=0,
         first_trade="unknown",
         lag=timedelta(0),
+        refresh=timedelta(hours=1),
         settling=Settling((timedelta(hours=1),)),
         concurrency=2,
         client="files",
@@ -174,6 +177,10 @@ KEYS: Final = tuple(
 )
 """The environment variables that hold vendors' keys."""
 
+_UNKNOWN: Final = Capabilities(
+    limit=RateLimit(1, 1.0), ends_window=False, first_trade="search", concurrency=2
+)
+"""What is assumed of an exchange without a row, but for its limit and page size."""
 _CAREFUL_SECONDS: Final = 0.1
 _CAREFUL_PAGE: Final = 100
 _LONGEST_PAGE: Final = 10_000
@@ -187,6 +194,7 @@ def capabilities_for(
     *,
     budget: RateLimit | None = None,
     lag: timedelta | None = None,
+    refresh: timedelta | None = None,
     feed: str | None = None,
 ) -> Capabilities:
     """Return a row of the table, or a careful default made of ccxt's own table.
@@ -198,6 +206,7 @@ def capabilities_for(
         settling: Replaces the row's settling delays.
         budget: Replaces the row's budget.
         lag: Replaces the row's lag, whatever the feed.
+        refresh: Replaces the row's refresh.
         feed: Which feed is asked; None for the row's first.
 
     Raises:
@@ -208,9 +217,8 @@ def capabilities_for(
         if bars_per_request < 1:
             raise ValueError(f"bars_per_request {bars_per_request} must be at least 1")
         row = replace(row, bars_per_request=bars_per_request)
-    lag = lag or row.feed_lags.get(feed or "")
-    if lag is not None:
-        row = replace(row, lag=lag)
+    lag, refresh = pace_for(source, lag=lag, refresh=refresh, feed=feed)
+    row = replace(row, lag=lag, refresh=refresh)
     if settling is not None:
         row = replace(row, settling=settling)
     for one in filter(None, (limit, budget)):
@@ -229,6 +237,21 @@ def capabilities_for(
     return row
 
 
+def pace_for(
+    source: str,
+    *,
+    lag: timedelta | None = None,
+    refresh: timedelta | None = None,
+    feed: str | None = None,
+) -> tuple[timedelta, timedelta]:
+    """Return lag and refresh of a row of the table, or those of an exchange that has none.
+
+    The arguments are those of `capabilities_for`; but no exchange is looked up.
+    """
+    row = CAPABILITIES.get(source, _UNKNOWN)
+    return lag or row.feed_lags.get(feed or "", row.lag), refresh or row.refresh
+
+
 def _derived(exchange: str) -> Capabilities:
     """Return the default for an exchange without a row: ccxt's pace, at most 10 a second."""
     import ccxt
@@ -237,12 +260,10 @@ def _derived(exchange: str) -> Capabilities:
         raise ValueError(f"ccxt has no exchange {exchange!r}; `ccxt.exchanges` lists what it has")
     client: Any = getattr(ccxt, exchange)()
     seconds = max(float(client.rateLimit) / 1000, _CAREFUL_SECONDS)
-    return Capabilities(
+    return replace(
+        _UNKNOWN,
         limit=RateLimit(1, seconds),
         bars_per_request=min(_page_size(client.features or {}), _LONGEST_PAGE),
-        ends_window=False,
-        first_trade="search",
-        concurrency=2,
     )
 
 

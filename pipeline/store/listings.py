@@ -29,6 +29,12 @@ WHERE (instrument.asset_class, instrument.name, instrument.method)
       IS DISTINCT FROM (excluded.asset_class, excluded.name, excluded.method)
 """
 
+_UPSERT_PROVIDER = """
+INSERT INTO ledger.provider AS p (name, lag, refresh) VALUES (%s, %s, %s)
+ON CONFLICT (name) DO UPDATE SET lag = excluded.lag, refresh = excluded.refresh
+WHERE (p.lag, p.refresh) <> (excluded.lag, excluded.refresh)
+"""
+
 _SESSIONS = """
 UPDATE ledger.instrument i SET session = lead.session
 FROM (SELECT DISTINCT ON (instrument_id) instrument_id AS id, session FROM ledger.listing
@@ -87,6 +93,8 @@ def sync_universe(connection: psycopg.Connection, universe: Universe) -> bool:
         first = min((spec.start for spec in specs), default=universe.start)
         sync_sessions(connection, universe.sessions_used(), first.date())
         before = connection.execute(_ORDER).fetchall()
+        for provider in universe.bar_providers:
+            connection.execute(_UPSERT_PROVIDER, [provider, *universe.pace(provider)])
         for key, instrument in universe.instruments.items():
             method = instrument.consolidate or universe.consolidate
             row = [key, instrument.asset_class, instrument.name, method]

@@ -18,7 +18,7 @@ from pipeline.universe.values import instant
 from pipeline.universe.wording import either, nearest
 
 _CLASSES = get_args(AssetClass)
-_OF_BARS = ("start", "bars_per_request", "lag", "settle")
+_OF_BARS = ("start", "bars_per_request", "lag", "refresh", "settle")
 """Options of a provider that are about bars."""
 
 

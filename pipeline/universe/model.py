@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
@@ -12,7 +12,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from pipeline.calendars import ALWAYS, session_named
 from pipeline.consolidation import DEFAULT
-from pipeline.providers.table import CAPABILITIES
+from pipeline.providers.table import CAPABILITIES, pace_for
 from pipeline.sessions import Session
 from pipeline.timeframes import USUAL, Timeframe, in_order
 from pipeline.universe.conflicts import conflicts
@@ -217,6 +217,16 @@ class Universe(FileModel):
         """
         config = self.providers[provider]
         return config.exchange or (config.client if config.client != "ccxt" else None) or provider
+
+    def pace(self, provider: str) -> tuple[timedelta, timedelta]:
+        """Give a provider's lag, and how long a minute may then wait to be asked for.
+
+        KeyError: no such provider.
+        """
+        config = self.providers[provider]
+        return pace_for(
+            self.source(provider), lag=config.lag, refresh=config.refresh, feed=config.feed
+        )
 
     def client(self, provider: str) -> str:
         """Give the kind of client that talks to a provider. KeyError: no such provider."""

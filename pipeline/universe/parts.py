@@ -105,6 +105,9 @@ class ProviderConfig(values.FileModel):
     lag: Delay | None = Field(None, examples=["1m"])
     """How long after its end a minute may still be missing there, instead of what is built in. For
     Alpaca's feed sip that is 16m, as the free plan wants it; with a paid plan write 1m."""
+    refresh: Delay | None = Field(None, examples=["15m"])
+    """How long a minute that can be had may wait to be asked for: about as often is asked for what
+    is new. If not said 15m; an hour for files, a day for Alpha Vantage."""
     settle: Annotated[tuple[Delay, ...], AfterValidator(_rising)] | None = Field(
         None, examples=["[1h, 1d, 7d]"]
     )

@@ -226,6 +226,13 @@ def test_status_tells_how_the_providers_answered(ledger: Home) -> None:
     assert "How the providers answered" in ledger.run("status").stdout
 
 
+def test_status_tells_what_is_behind_and_not_what_has_ended(ledger: Home) -> None:
+    assert ledger.json("status")["behind"] == []
+    goes_on = "UPDATE ledger.listing SET ends_at = {} WHERE key = 'ETH-USD'"
+    with changed(ledger, goes_on.format("NULL"), goes_on.format("'2024-02-01'")):
+        assert "1 listings are behind, bitfinex ETH-USD most" in ledger.run("status").stdout
+
+
 def test_an_export_writes_tells_and_goes_on(ledger: Home) -> None:
     chosen = ("--provider", "bitfinex", "--timeframe", "1m")
     first = ledger.run("export", "files", *chosen)

@@ -211,14 +211,15 @@ def test_a_pause_from_before_there_were_accounts_is_kept(database: Database) -> 
     with LedgerLimiter(database, "my_exchange", "binance") as limiter:
         say(limiter)
         limiter.pause(timedelta(minutes=30), "from after")
+    reason = "SELECT pause_reason FROM market.providers WHERE provider = 'my_exchange'"
     migrate(database, "0006")
     with database.connect() as connection:
         connection.execute(
             "SELECT ledger.pause_provider('my_exchange', 7200, true, 'from before', '90 days')"
         )
-    assert query(database, "SELECT pause_reason FROM market.providers") == [("from before",)]
+    assert query(database, reason) == [("from before",)]
     migrate(database)
-    assert query(database, "SELECT pause_reason FROM market.providers") == [("from before",)]
+    assert query(database, reason) == [("from before",)]
     with LedgerLimiter(database, "my_exchange", "binance") as limiter:
         for _ in range(2):
             with pytest.raises(PausedError, match="from before"):

@@ -122,7 +122,7 @@ def test_a_rule_of_selection_that_names_a_provider_without_bars_is_told(file: Pa
 
 
 @pytest.mark.parametrize(
-    "option", ["start: 2021-01-01", "bars_per_request: 5", "lag: 1m", "settle: [1h]"]
+    "option", ["start: 2021-01-01", "bars_per_request: 5", "refresh: 1m", "settle: [1h]"]
 )
 def test_an_option_about_bars_of_a_provider_without_any_is_told(option: str, file: Path) -> None:
     name = option.partition(":")[0]

@@ -16,7 +16,7 @@ hello
 
 {limit: 3}
     .limit: is not an option here (did you mean limits?); use client, exchange, feed, base_url,
-    start, limits, budget, bars_per_request, lag, settle
+    start, limits, budget, bars_per_request, lag, refresh, settle
     or files
 
 {limits: 3}
