@@ -23,8 +23,9 @@ however long ago somebody told of it."""
 _LAPSED: Final = 2
 """A value that its provider has not confirmed for so many times to live loses to all others."""
 
-Rates = Callable[[str, str, date], float | None]
-"""What one unit of the first currency is in the second on a day; None where it is not known."""
+Rates = Callable[[str, str, date, datetime], float | None]
+"""What one unit of the first currency is in the second on a day, as known at a moment; None where
+it is not known."""
 
 
 def lapsed(confirmed_at: datetime, lasts: timedelta, at: datetime) -> bool:
@@ -110,7 +111,7 @@ def judged(
         one.may_win and not one.candidate.has_lapsed(at) for one in found
     ):
         found = [_without_lapsed(one, at) for one in found]
-    return _in_one_currency(found, rates)
+    return _in_one_currency(found, at, rates)
 
 
 def _turn(field: Field, one: Candidate) -> tuple[int, str, bool]:
@@ -150,13 +151,13 @@ def _without_lapsed(one: Judged, at: datetime) -> Judged:
     return replace(one, verdict="lapsed", why=why)
 
 
-def _in_one_currency(found: Sequence[Judged], rates: Rates) -> list[Judged]:
+def _in_one_currency(found: Sequence[Judged], at: datetime, rates: Rates) -> list[Judged]:
     """Make amounts comparable: in the currency of the first that may win."""
     currency = next((one.candidate.currency for one in found if one.may_win), None)
-    return [_converted(one, currency, rates) for one in found]
+    return [_converted(one, currency, at, rates) for one in found]
 
 
-def _converted(one: Judged, currency: str | None, rates: Rates) -> Judged:
+def _converted(one: Judged, currency: str | None, at: datetime, rates: Rates) -> Judged:
     said = one.candidate
     if not one.may_win or said.currency == currency or not isinstance(said.value, float):
         return one
@@ -164,7 +165,7 @@ def _converted(one: Judged, currency: str | None, rates: Rates) -> Judged:
         why = f"in {said.currency or 'a currency that is not said'}, the others in {currency}"
         return replace(one, compared=None, verdict="other currency", why=why)
     on = said.period_end or said.fetched_at.date()
-    rate = rates(said.currency, currency, on)
+    rate = rates(said.currency, currency, on, at)
     if rate is None:
         why = f"in {said.currency}; no rate to {currency} on {on} is stored"
         return replace(one, compared=None, verdict="other currency", why=why)

@@ -87,7 +87,7 @@ def due(
 
     A document is due when the provider has never answered for it, when its time to live is over,
     and when a date on which the company reports its earnings has passed since; or when it is
-    forced. An answer that was unusable is none.
+    forced. An answer that was unusable is none, nor is one of a time that is still to come.
 
     Args:
         connection: An open connection.
@@ -95,7 +95,7 @@ def due(
         now: The present, UTC.
         force: Whether all is due.
     """
-    answered = last_answers(connection, [subject.id for subject in subjects])
+    answered = last_answers(connection, [subject.id for subject in subjects], now)
     earnings = earnings_dates(connection, [subject.instrument_id for subject in subjects])
     found = []
     for subject in subjects:

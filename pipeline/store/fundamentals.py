@@ -104,17 +104,20 @@ def _row(
     at: datetime,
     old: Sequence[Any] | None,
 ) -> tuple[Any, ...]:
-    """Return a row, which keeps where each word was first said if it was said before."""
+    """Return a row, which keeps where each word was first said if it was said before.
+
+    What stands in for a held value leads to where it was last said: nobody has confirmed it since.
+    """
     said = [_told(judged) for judged in one.candidates]
+    holding = {entry["provider"] for entry in said if entry["verdict"] == "held"}
     if old is not None:
         firsts = {_words(entry): entry for entry in old[-1]}
         for entry in said:
-            entry.update(_first(firsts.get(_words(entry))))
+            if entry["verdict"] == "held" or entry["provider"] not in holding:
+                entry.update(_first(firsts.get(_words(entry))))
     won = one.won
     place = next((entry for entry in said if entry["verdict"] == "won"), None)
-    stands_in = won is not None and any(
-        entry["verdict"] == "held" and entry["provider"] == won.provider for entry in said
-    )
+    stands_in = won is not None and won.provider in holding
     return (
         instrument,
         one.field,

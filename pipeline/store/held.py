@@ -23,11 +23,11 @@ SELECT i.key AS instrument, u.provider, n.document, v.field, v.period, v.period_
         JOIN ledger.snapshot_value w ON w.snapshot_id = s.id
         WHERE (s.subject_id, s.document, s.symbol) = (n.subject_id, n.document, n.symbol)
           AND (w.field, w.period, w.instead) = (v.field, v.period, v.instead)
-          AND w.held IS NOT NULL) AS since,
+          AND w.instead_end IS NOT DISTINCT FROM v.instead_end) AS since,
        v.held AS why,
        (SELECT w.number FROM ledger.snapshot_value w
         WHERE (w.snapshot_id, w.field, w.period) = (v.instead, v.field, v.period)
-          AND w.held IS NULL ORDER BY w.period_end DESC NULLS LAST LIMIT 1) AS old,
+          AND w.period_end IS NOT DISTINCT FROM v.instead_end) AS old,
        v.number AS new, v.currency
 FROM ledger.subject u JOIN ledger.instrument i ON i.id = u.instrument_id
 CROSS JOIN LATERAL ({NEWEST}) AS n

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Final
 
@@ -13,15 +14,17 @@ from pipeline.fundamentals.candidates import Rates
 _CLOSED: Final = timedelta(days=7)
 """How old the last close before a day may be: over a weekend with holidays."""
 
-_CLOSE = """
-SELECT close FROM market.consolidated_1d
+_CLOSES = """
+SELECT before, close FROM market.consolidated_1d
 WHERE instrument = %s AND ts >= %s AND ts < %s AND session_date <= %s AND close > 0 AND complete
-ORDER BY ts DESC LIMIT 1
+ORDER BY ts DESC
 """
 
 
 def stored_rates(connection: psycopg.Connection) -> Rates:
     """Return a function that looks rates up: the close of the day, or the last before it.
+
+    Only a session that was over at the moment has closed.
 
     A rate is found where the universe has the pair as an instrument of class fx, either way round
     (`EUR-USD`), and bars of a day.
@@ -34,17 +37,19 @@ def stored_rates(connection: psycopg.Connection) -> Rates:
     }
 
     @cache
-    def rate(one: str, other: str, on: date) -> float | None:
+    def closes(pair: str, on: date) -> Sequence[tuple[datetime, float]]:
+        days = [on - _CLOSED, on + timedelta(days=1), on]
+        return connection.execute(_CLOSES, [pair, *days]).fetchall()
+
+    def close(pair: str, on: date, at: datetime) -> float | None:
+        return next((price for before, price in closes(pair, on) if before <= at), None)
+
+    def rate(one: str, other: str, on: date, at: datetime) -> float | None:
         if f"{one}-{other}" in pairs:
-            return _close(connection, f"{one}-{other}", on)
+            return close(f"{one}-{other}", on, at)
         if f"{other}-{one}" in pairs:
-            close = _close(connection, f"{other}-{one}", on)
-            return None if close is None else 1 / close
+            price = close(f"{other}-{one}", on, at)
+            return None if price is None else 1 / price
         return None
 
     return rate
-
-
-def _close(connection: psycopg.Connection, pair: str, on: date) -> float | None:
-    row = connection.execute(_CLOSE, [pair, on - _CLOSED, on + timedelta(days=1), on]).fetchone()
-    return None if row is None else row[0]

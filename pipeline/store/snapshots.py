@@ -223,17 +223,21 @@ def value_of(row: Sequence[Any]) -> Value:
 
 
 def last_answers(
-    connection: psycopg.Connection, subject_ids: Sequence[int]
+    connection: psycopg.Connection, subject_ids: Sequence[int], now: datetime
 ) -> Mapping[tuple[int, str], datetime]:
-    """Return when subjects' documents were last answered, by number and document."""
+    """Return when subjects' documents were last answered, by number and document.
+
+    What is later than the present was noted by a clock that was ahead, and nobody knows when.
+    """
     rows = connection.execute(
         """
         SELECT k.subject_id, k.document, max(k.checked_at)
         FROM ledger.subject u
         JOIN ledger.snapshot_check k ON (k.subject_id, k.symbol) = (u.id, u.symbol)
-        WHERE u.id = ANY(%s) AND k.outcome IN ('new', 'same', 'none') GROUP BY 1, 2
+        WHERE u.id = ANY(%s) AND k.checked_at <= %s AND k.outcome IN ('new', 'same', 'none')
+        GROUP BY 1, 2
         """,
-        [list(subject_ids)],
+        [list(subject_ids), now],
     )
     return {(number, document): at for number, document, at in rows}
 

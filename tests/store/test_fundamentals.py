@@ -218,10 +218,10 @@ def test_what_the_universe_says_today_does_not_change_what_was_known_before(desk
 def test_what_came_by_another_symbol_counts_no_more_and_all_is_due(desk: Desk) -> None:
     desk.hear("fmp", START, said("revenue", 391e9))
     subject = desk.subject("fmp")
-    assert len(last_answers(desk.connection, [subject.id])) == 1
+    assert len(last_answers(desk.connection, [subject.id], START + DAY)) == 1
     other = replace(universe("fmp").fundamentals()[0], symbol="AAPL.MX")
     sync_subjects(desk.connection, [other])
-    assert last_answers(desk.connection, [subject.id]) == {}
+    assert last_answers(desk.connection, [subject.id], START + DAY) == {}
     recombine(desk.connection, registry(), [subject.instrument_id], datetime.now(UTC), None)
     assert "revenue" not in desk.combined()
     assert desk.combined(START)["revenue"]["value"] == 391e9
@@ -317,3 +317,13 @@ def test_every_value_leads_back_to_a_stored_document_that_says_so(desk: Desk, se
     )
     assert rows
     assert all(found for *_, found in rows), rows
+
+
+def test_what_stands_in_is_as_old_as_its_last_confirmation(desk: Desk) -> None:
+    desk.hear("yahoo", START, said("dividend_yield", 0.0041))
+    desk.hear("yahoo", START + 20 * DAY, said("dividend_yield", 0.0041), said("beta", 1.0))
+    desk.hear("yahoo", START + 21 * DAY, said("dividend_yield", 0.41))
+    desk.hear("yahoo", START + 22 * DAY, said("dividend_yield", 0.42))
+    row = desk.combined(START + 22 * DAY)["dividend_yield"]
+    assert (row["value"], row["state"]) == (0.0041, "single")
+    assert (row["confirmed_at"], row["age"]) == (START + 20 * DAY, 2 * DAY)

@@ -13,7 +13,7 @@ from pipeline.store.deliveries import Delivery, commit
 from pipeline.store.listings import listings
 from pipeline.store.rates import stored_rates
 from pipeline.store.session import LedgerSession
-from tests.fundamentals import Desk, said, universe
+from tests.fundamentals import DAY, Desk, said, universe
 from tests.making import at, bar, span, table
 
 EUR_USD = {
@@ -53,11 +53,26 @@ def desk(database: Database) -> Desk:
 def test_a_rate_is_the_close_of_the_day_or_the_last_before_it_either_way_round(desk: Desk) -> None:
     rates = stored_rates(desk.connection)
     ((close,),) = desk.rows("SELECT close FROM market.consolidated_1d")
-    assert rates("EUR", "USD", date(2024, 9, 27)) == close
-    assert rates("USD", "EUR", date(2024, 9, 28)) == pytest.approx(1 / close)
-    assert rates("EUR", "USD", date(2024, 9, 26)) is None
-    assert rates("EUR", "USD", date(2024, 11, 1)) is None
-    assert rates("EUR", "JPY", date(2024, 9, 27)) is None
+    now = at("2025-02-01")
+    assert rates("EUR", "USD", date(2024, 9, 27), now) == close
+    assert rates("USD", "EUR", date(2024, 9, 28), now) == pytest.approx(1 / close)
+    assert rates("EUR", "USD", date(2024, 9, 26), now) is None
+    assert rates("EUR", "USD", date(2024, 11, 1), now) is None
+    assert rates("EUR", "JPY", date(2024, 9, 27), now) is None
+
+
+def test_a_session_that_is_not_over_at_a_moment_has_not_closed_by_then(desk: Desk) -> None:
+    rates, friday = stored_rates(desk.connection), date(2024, 9, 27)
+    ((over, close),) = desk.rows("SELECT before, close FROM market.consolidated_1d")
+    assert rates("EUR", "USD", friday, over - timedelta(microseconds=1)) is None
+    assert rates("EUR", "USD", friday, over) == close
+    # What was worked out in the morning comes out the same when it is worked out anew.
+    morning = at("2024-09-27T06:00")
+    desk.hear("fmp", morning, said("market_cap", 100e9))
+    desk.hear("yahoo", morning, said("market_cap", 80e9, currency="EUR"))
+    desk.hear("fmp", morning - DAY, said("beta", 1.0))
+    verdicts = [one["verdict"] for one in desk.combined(morning)["market_cap"]["candidates"]]
+    assert verdicts == ["won", "other currency"]
 
 
 def test_amounts_in_two_currencies_agree_by_the_rate_of_their_day(desk: Desk) -> None:

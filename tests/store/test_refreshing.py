@@ -123,6 +123,18 @@ def test_a_date_of_earnings_that_has_passed_makes_all_documents_due(
     assert due(desk.connection, everyone[:1], now + timedelta(hours=1)) == []
 
 
+def test_an_answer_of_a_time_that_is_still_to_come_is_none(
+    session: LedgerSession, desk: Desk
+) -> None:
+    vendor = Vendor({"income-statement": [fmp_income()]})
+    refreshed(session, vendor, NOW + 3650 * DAY)  # by a clock that was ahead
+    again = Vendor(vendor.answers)
+    refreshed(session, again, NOW)
+    assert asked(again) == EVERY
+    everyone = session.run(everything)
+    assert due(desk.connection, everyone[:1], NOW + DAY) == []
+
+
 def test_a_failure_is_noted_and_asked_again_and_the_rest_goes_on(
     session: LedgerSession, desk: Desk
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import pytest
@@ -172,6 +172,24 @@ def test_a_held_value_that_a_person_accepts_counts_from_its_own_time_on(
     accept(session, desk.subject("yahoo", "ACME"), "dividend_yield", undo=True)
     assert [dividend_yield(desk, moment) for moment in moments] == [0.0041] * 3
     assert dividend_yield(desk, START + 4 * DAY) == 0.0043
+
+
+def test_what_stands_in_for_each_of_several_years_is_of_that_year(desk: Desk) -> None:
+    first, second = date(2023, 9, 30), date(2024, 9, 30)
+
+    def years(moment: datetime, *values: float) -> None:
+        ends = zip((first, second), values, strict=True)
+        of_each = [said("revenue", value, period_end=end) for end, value in ends]
+        desk.hear("yahoo", moment, *of_each, instrument="ACME")
+
+    years(START, 100.0, 117.0)
+    years(START + DAY, 100_000.0, 117.0)
+    years(START + 2 * DAY, 100_000.0, 117_000.0)
+    found = [(one.period_end, one.since, one.old, one.new) for one in held_values(desk.connection)]
+    assert found == [
+        (first, START + DAY, 100.0, 100_000.0),
+        (second, START + 2 * DAY, 117.0, 117_000.0),
+    ]
 
 
 def test_an_accepted_value_stays_so_when_it_is_read_again_the_same(

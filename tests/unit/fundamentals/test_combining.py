@@ -37,8 +37,8 @@ def says(provider: str, value: float | str | date, **changes: Any) -> Candidate:
     return Candidate(**known | changes)
 
 
-def rate(one: str, other: str, on: date) -> float | None:
-    del on
+def rate(one: str, other: str, on: date, at: datetime) -> float | None:
+    del on, at
     return RATES.get((one, other))
 
 
