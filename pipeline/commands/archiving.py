@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from pipeline.commands.output import JsonOption, print_json, print_table, say, warn
+from pipeline.commands.selecting import check_asked
 
 _SHOWN = 20
 
@@ -38,6 +39,7 @@ def export_files(
     from pipeline.snapshots.exporting import export_snapshots
 
     with connect(load_settings()) as connection, _progress(quiet=as_json) as show:
+        check_asked(connection, provider, instrument)
         target = Folder(folder)
         target.forget_abandoned()
         done = export_snapshots(connection, target, provider, instrument, show)

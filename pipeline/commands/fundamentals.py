@@ -45,8 +45,11 @@ def fundamentals(
     Nobody is asked unless --refresh or --force is given; what has not been confirmed for longer
     than it is good for is marked stale. Exit code 1: a provider could not be asked.
     """
+    from pipeline.fundamentals.registry import registry
     from pipeline.settings import load_settings
 
+    for name in field or ():
+        registry().field(name)
     moment = instant("--at", at)
     if moment and (provider or refresh or force):
         raise typer.BadParameter("is about the past; leave out --provider, --refresh and --force")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.commands.output import CommandError, JsonOption, print_json, print_table, say
+from pipeline.commands.selecting import check_asked
 
 if TYPE_CHECKING:
     from pipeline.snapshots.rereading import Reread
@@ -42,6 +44,7 @@ def reparse(
     settings = load_settings()
     strategy = load_universe(settings.universe_path).combine
     with connect(settings) as connection:
+        check_asked(connection, provider, instrument)
         keys = instruments_to_reread(connection, provider, instrument, everything=everything)
     found: list[Reread] = []
     with LedgerSession(Database.from_settings(settings)) as session, shown("instruments") as show:
@@ -95,6 +98,7 @@ def held(
     from pipeline.store.held import held_values
 
     with connect(load_settings()) as connection:
+        check_asked(connection, provider, instrument)
         found = [asdict(one) for one in held_values(connection, provider, instrument)]
     if as_json:
         print_json(found)
@@ -108,15 +112,27 @@ def accept(
     *,
     provider: Annotated[str, typer.Option(help="Who says so.")],
     field: Annotated[str, typer.Option(help="Name of the field.")],
+    document: Annotated[
+        str | None, typer.Option(help="Only in this document, as `held` names it.")
+    ] = None,
+    period_end: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d"], metavar="DAY", help="Only about the time that ends on this day."
+        ),
+    ] = None,
     undo: Annotated[bool, typer.Option("--undo", help="Take back what was accepted last.")] = False,
     as_json: Annotated[bool, JsonOption] = False,
 ) -> None:
     """Let a value that is held count from its own time on: a person knows that it is right.
 
-    What the provider says next on that scale counts, too. Exit code 1 when nothing is held there.
+    What the provider says next on that scale counts, too. All that is held of the field is meant,
+    unless --document or --period-end name some of it; what was accepted, or taken back, is listed.
+    Exit code 1 when nothing is held there.
     """
     from pipeline.commands.ledger import connect
     from pipeline.settings import load_settings
+    from pipeline.snapshots.accepting import Meant
     from pipeline.snapshots.accepting import accept as accept_values
     from pipeline.store.database import Database
     from pipeline.store.session import LedgerSession
@@ -126,14 +142,16 @@ def accept(
     settings = load_settings()
     strategy = load_universe(settings.universe_path).combine
     with connect(settings) as connection:
+        check_asked(connection, provider, symbol)
         found = subjects(connection, provider, [symbol])
     if not found:
         raise CommandError(
-            f"{provider} is not asked about {symbol}; `minuteledger snapshots held` lists what is "
-            "held"
+            f"{provider} is no longer asked about {symbol}; `minuteledger snapshots held` lists "
+            "what is held"
         )
+    meant = Meant(found[0], field, document, period_end and period_end.date())
     with LedgerSession(Database.from_settings(settings)) as session:
-        values = accept_values(session, found[0], field, undo=undo, strategy=strategy)
+        values = accept_values(session, meant, undo=undo, strategy=strategy)
     if as_json:
         print_json([asdict(one) for one in values])
         return
@@ -142,7 +160,12 @@ def accept(
     say(f"{field} of {symbol} at {provider} {verb} from {since:%Y-%m-%d %H:%M} UTC on:")
     print_table(
         [
-            {"document": one.document, "fetched_at": one.fetched_at, "value": _exact(one.number)}
+            {
+                "document": one.document,
+                "period": f"{one.period} {one.period_end or ''}".strip(),
+                "fetched_at": one.fetched_at,
+                "value": _exact(one.number),
+            }
             for one in values
         ]
     )

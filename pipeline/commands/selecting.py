@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from pipeline.commands.output import CommandError
+
 if TYPE_CHECKING:
+    import psycopg
+
     from pipeline.universe import Universe
 
 
@@ -43,6 +47,30 @@ def check_names(universe: Universe, provider: str | None, listing: str | None) -
         raise typer.BadParameter(
             f"{listing} is no listing of the universe{hint}", param_hint="--listing"
         )
+
+
+def check_asked(
+    connection: psycopg.Connection, provider: str | None, instrument: str | None
+) -> None:
+    """Make sure that somebody is, or was, asked for the fundamentals that are named.
+
+    Raises:
+        CommandError: Nobody was; the message names what is close.
+    """
+    from pipeline.store.subjects import ever_asked
+    from pipeline.universe.wording import nearest
+
+    asked = ever_asked(connection)
+    providers, instruments = ({pair[n] for pair in asked} for n in (0, 1))
+    if provider and provider not in providers:
+        hint = nearest(provider, providers)
+        raise CommandError(f"{provider} is not asked for fundamentals of anything{hint}")
+    if instrument and instrument not in instruments:
+        hint = nearest(instrument, instruments)
+        raise CommandError(f"nobody is asked for fundamentals of {instrument}{hint}")
+    if provider and instrument and (provider, instrument) not in asked:
+        others = ", ".join(name for name, key in asked if key == instrument)
+        raise CommandError(f"{provider} is not asked about {instrument}; these are: {others}")
 
 
 def _month(option: str, text: str | None) -> date | None:

@@ -12,6 +12,7 @@ import typer
 from pipeline.commands.archiving import export_files, import_files
 from pipeline.commands.output import CommandError, JsonOption, print_json, print_table, say
 from pipeline.commands.rereading import accept, held, reparse
+from pipeline.commands.selecting import check_asked
 
 if TYPE_CHECKING:
     from pipeline.store.retention import Payload
@@ -118,6 +119,7 @@ def restore(
     if everything == any(one is not None for one in chosen):
         raise typer.BadParameter("say what to restore, or --all", param_hint="restore")
     with connect(load_settings()) as connection:
+        check_asked(connection, provider, instrument)
         found = retention.pruned(
             connection,
             snapshot=snapshot,

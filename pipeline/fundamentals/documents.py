@@ -89,6 +89,16 @@ def data_types(client: str, document: str) -> tuple[DataType, ...]:
     return documents[document]
 
 
+def documents_about(client: str, symbol: str) -> tuple[str, ...]:
+    """Return the documents of a client that can tell something about a symbol.
+
+    FMP's quote is nothing but money, and names no currency: in which it is, nobody can tell of a
+    symbol that names an exchange (`ACME.L`).
+    """
+    silent = {"quote"} if client == "fmp" and "." in symbol else ()
+    return tuple(document for document in DOCUMENTS[client] if document not in silent)
+
+
 def time_to_live(client: str, document: str) -> timedelta:
     """Return for how long a document is fresh: as long as the shortest-lived of its data types.
 

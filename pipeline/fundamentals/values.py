@@ -61,6 +61,21 @@ class Parsed:
     values: Sequence[Value] = ()
     refusals: Sequence[Refusal] = ()
 
+    @property
+    def why_useless(self) -> str | None:
+        """Why the document as a whole is of no use; None if it states anything.
+
+        What states nothing must not end what was said before it. A provider that has nothing to
+        say says so in its own way, which its client knows, and then there is no document.
+        """
+        if self.values:
+            return None
+        if not self.refusals:
+            return "states nothing that the field registry names"
+        first, *others = self.refusals
+        more = f", and {len(others)} more" if others else ""
+        return f"states nothing usable: {first.found_at} {first.why}{more}"
+
 
 class UnusableDocument(Exception):
     """A document is not about what was asked, or not readable: nothing in it is believed."""

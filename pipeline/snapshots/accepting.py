@@ -7,12 +7,15 @@ out. A later value of the same scale is not held, as any other that is like the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
 from functools import partial
 from itertools import dropwhile, groupby, takewhile
 
 import psycopg
 
 from pipeline.fundamentals.canaries import of_one_scale
+from pipeline.fundamentals.documents import data_types
 from pipeline.fundamentals.registry import registry
 from pipeline.snapshots.history import follow
 from pipeline.store import fundamentals
@@ -22,61 +25,90 @@ from pipeline.store.subjects import Subject
 
 
 class NothingToAccept(Exception):
-    """No value of the field is held there, or none was accepted; the message says what to do."""
+    """No such value is held, or none was accepted, or several; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """Which values are meant.
+
+    Attributes:
+        subject: Who says so, about what.
+        field: The name of the field.
+        document: Only in this document; None for all.
+        period_end: Only about the time whose last day this is; None for all.
+    """
+
+    subject: Subject
+    field: str
+    document: str | None = None
+    period_end: date | None = None
+
+    def among(self, said: Sequence[Said]) -> Sequence[Said]:
+        """Return those that are meant."""
+        return [
+            one
+            for one in said
+            if self.document in {None, one.document} and self.period_end in {None, one.period_end}
+        ]
+
+    def __str__(self) -> str:
+        """Return what is meant in words, for a message that goes on with where."""
+        words = f"{self.field} of {self.subject.instrument}"
+        words += f" in {self.document}" if self.document else ""
+        return f"{words} about {self.period_end}" if self.period_end else words
 
 
 def accept(
-    session: LedgerSession,
-    subject: Subject,
-    field: str,
-    *,
-    undo: bool = False,
-    strategy: str | None = None,
+    session: LedgerSession, meant: Meant, *, undo: bool = False, strategy: str | None = None
 ) -> Sequence[Said]:
-    """Let a field's held values count from their own time on, or take that back.
+    """Let held values count from their own time on, or take that back.
 
     Args:
         session: A session with the ledger.
-        subject: Who says so, about what.
-        field: The name of the field.
-        undo: Whether to take back what was accepted last.
+        meant: Which values.
+        undo: Whether to take back what was accepted last, in one document.
         strategy: The name of a strategy instead of each field's own; None for these.
 
     Returns:
-        The values that count now, or do not any more.
+        The values that count now, or do not any more, by document and period.
 
     Raises:
+        UnknownDocument: There is no such document.
         UnknownField: There is no such field.
-        NothingToAccept: No value is held there, or none was accepted.
+        NothingToAccept: No value is held there, none was accepted, or several documents have some.
     """
-    registry().field(field)
-    work = partial(_accept, subject=subject, field=field, undo=undo, strategy=strategy)
-    return session.run(work)
+    registry().field(meant.field)
+    if meant.document is not None:
+        data_types(meant.subject.client, meant.document)
+    return session.run(partial(_accept, meant=meant, undo=undo, strategy=strategy))
 
 
 def _accept(
-    connection: psycopg.Connection,
-    subject: Subject,
-    field: str,
-    *,
-    undo: bool,
-    strategy: str | None,
+    connection: psycopg.Connection, meant: Meant, *, undo: bool, strategy: str | None
 ) -> list[Said]:
+    subject, field = meant.subject, meant.field
     with connection.transaction():
         fundamentals.lock(connection, subject.instrument_id)
-        said = said_of(connection, subject.id, field)
-        meant = [*(_accepted(field, said) if undo else _held(field, said))]
-        if not meant:
+        said = meant.among(said_of(connection, subject.id, field))
+        found = [*(_accepted(field, said) if undo else _held(field, said))]
+        if not found:
             what = "was accepted" if undo else "is held"
             raise NothingToAccept(
-                f"no {field} of {subject.instrument} {what} at {subject.provider}; "
-                "`minuteledger snapshots held` lists what is held"
+                f"no {meant} {what} at {subject.provider}; `minuteledger snapshots held` lists "
+                "what is held"
             )
-        places = [(one.snapshot, one.field, one.period, one.period_end) for one in meant]
+        documents = sorted({one.document for one in found})
+        if undo and len(documents) > 1:
+            raise NothingToAccept(
+                f"{meant} was accepted in several documents of {subject.provider}, "
+                f"{' and '.join(documents)}; say which with --document"
+            )
+        places = [(one.snapshot, one.field, one.period, one.period_end) for one in found]
         mark_accepted(connection, places, accepted=not undo)
-        since = min(one.fetched_at for one in meant)
+        since = min(one.fetched_at for one in found)
         follow(connection, registry(), subject.instrument_id, since, strategy)
-    return meant
+    return found
 
 
 def _held(field: str, said: Sequence[Said]) -> Iterator[Said]:

@@ -16,7 +16,7 @@ from typing import Final
 import psycopg
 
 from pipeline.asking import Patience
-from pipeline.fundamentals.documents import DOCUMENTS, time_to_live
+from pipeline.fundamentals.documents import documents_about, time_to_live
 from pipeline.fundamentals.parsing import parse
 from pipeline.fundamentals.registry import registry
 from pipeline.fundamentals.values import Parsed, UnusableDocument
@@ -100,7 +100,7 @@ def due(
     found = []
     for subject in subjects:
         passed = [day for day in earnings.get(subject.instrument_id, ()) if day < now.date()]
-        for document in DOCUMENTS[subject.client]:
+        for document in documents_about(subject.client, subject.symbol):
             last = answered.get((subject.id, document))
             if force:
                 found.append(Due(subject, document, "forced"))
@@ -223,7 +223,7 @@ def read(subject: Subject, document: str, payload: str, at: datetime) -> Fetched
         parsed = parse(registry(), subject.client, document, payload, subject.symbol, at)
     except UnusableDocument as error:
         return Fetched(document, payload, at, Parsed(), str(error))
-    return Fetched(document, payload, at, parsed)
+    return Fetched(document, payload, at, parsed, parsed.why_useless)
 
 
 def failures(refreshed: Sequence[Refreshed]) -> Iterator[str]:

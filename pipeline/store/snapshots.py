@@ -71,7 +71,7 @@ class Fetched:
         document: Which document it is.
         payload: The document.
         fetched_at: When it came, UTC.
-        parsed: What it says; nothing if it is unusable.
+        parsed: What it says; no values if it is unusable.
         unusable: Why nothing in it is believed; None for a good one.
     """
 

@@ -102,3 +102,13 @@ def subjects(
     keys = None if instruments is None else list(instruments)
     with connection.cursor(row_factory=class_row(Subject)) as cursor:
         return cursor.execute(_SUBJECTS, [provider, keys]).fetchall()
+
+
+def ever_asked(connection: psycopg.Connection) -> Sequence[tuple[str, str]]:
+    """Return who is, or was, asked about what: provider and key of the instrument of each."""
+    return connection.execute(
+        """
+        SELECT u.provider, i.key
+        FROM ledger.subject u JOIN ledger.instrument i ON i.id = u.instrument_id ORDER BY 1, 2
+        """
+    ).fetchall()

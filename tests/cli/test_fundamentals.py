@@ -74,6 +74,7 @@ def test_what_a_vendor_has_nothing_about_is_an_answer(companies: Home) -> None:
         (["ACME", "--refresh"], "no provider is asked about 'ACME'"),
         (["AAPL", "--provider", "yahoo"], "yahoo is not asked about AAPL; these are: fmp"),
         (["AAPL", "--at", "2024-01-01", "--refresh"], "is about the past"),
+        (["AAPL", "--field", "revenu"], "'revenu' is no field (did you mean revenue?)"),
     ],
 )
 def test_what_cannot_be_asked_is_an_error_that_says_why(

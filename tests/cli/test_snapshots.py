@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,6 +80,7 @@ def test_what_is_held_is_listed_accepted_and_read_again(keeper: Home) -> None:
     chosen = ("ACME", "--provider", "fmp", "--field", "revenue")
     done = keeper.run("snapshots", "accept", *chosen)
     assert "counts from 2026-03-05 00:00 UTC on" in done.stdout, done.stderr
+    assert "annual 2025-12-31" in done.stdout
     assert keeper.json("snapshots", "held") == []
     assert keeper.json("snapshots", "reparse", "--all") == []
     assert keeper.run("snapshots", "accept", *chosen, "--undo").returncode == 0
@@ -86,3 +88,23 @@ def test_what_is_held_is_listed_accepted_and_read_again(keeper: Home) -> None:
         "no revenue of ACME was accepted"
         in keeper.run("snapshots", "accept", *chosen, "--undo").stderr
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("held", "--provider", "fpm"), "fpm is not asked for .*did you mean fmp"),
+        (("held", "--instrument", "ACNE"), "nobody is asked for .*did you mean ACME"),
+        (("reparse", "--all", "--provider", "fpm"), "did you mean fmp"),
+        (("export", "{folder}", "--instrument", "ACNE"), "did you mean ACME"),
+        (("restore", "--instrument", "ACNE"), "did you mean ACME"),
+        (("accept", "ACNE", "--provider", "fmp", "--field", "revenue"), "did you mean ACME"),
+        (("accept", "ACME", "--provider", "fmp", "--field", "revenu"), "did you mean revenue"),
+    ],
+)
+def test_a_name_that_is_misspelt_is_an_error_that_names_the_nearest(
+    keeper: Home, tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    done = keeper.run("snapshots", *(one.format(folder=tmp_path) for one in arguments))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.search(said, done.stderr), done.stderr

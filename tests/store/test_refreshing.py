@@ -168,6 +168,8 @@ def test_without_keys_nothing_else_is_asked(session: LedgerSession) -> None:
         ('[{"symbol": "ACME", "date": "2025-12', ""),
         ([fmp_income(symbol="OTHER")], "OTHER"),
         ("[\0]", "no text"),
+        ([{"symbol": "ACME"}], "states nothing that the field registry names"),
+        ([fmp_income(date=None, reportedCurrency=None)], r"states nothing usable: [0].revenue"),
     ],
 )
 def test_nonsense_is_kept_with_the_reason_and_changes_nothing(

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from pipeline.fundamentals.documents import UnknownDocument
 from pipeline.fundamentals.registry import UnknownField, registry
-from pipeline.snapshots.accepting import NothingToAccept, accept
+from pipeline.snapshots.accepting import Meant, NothingToAccept, accept
 from pipeline.snapshots.history import follow
 from pipeline.snapshots.rereading import instruments_to_reread, reread
 from pipeline.store.database import Database
@@ -18,7 +19,7 @@ from pipeline.store.held import held_values
 from pipeline.store.session import LedgerSession
 from tests.fundamentals import DAY, Desk, said, universe
 from tests.making import at
-from tests.unit.fundamentals.making import fmp_income
+from tests.unit.fundamentals.making import fmp_income, fmp_profile
 
 START = at("2026-03-02")
 STORED = (
@@ -159,7 +160,7 @@ def test_a_held_value_that_a_person_accepts_counts_from_its_own_time_on(
     assert (one.since, one.old, one.new) == (START + DAY, 0.0041, 0.42)
     assert "0.0041 before" in one.why
     assert not held_values(desk.connection, "fmp")
-    accepted = accept(session, desk.subject("yahoo", "ACME"), "dividend_yield")
+    accepted = accept(session, Meant(desk.subject("yahoo", "ACME"), "dividend_yield"))
     assert [one.number for one in accepted] == [0.42, 0.41]
     moments = [START, START + DAY, START + 2 * DAY]
     assert [dividend_yield(desk, moment) for moment in moments] == [0.0041, 0.41, 0.42]
@@ -169,7 +170,7 @@ def test_a_held_value_that_a_person_accepts_counts_from_its_own_time_on(
     assert dividend_yield(desk, START + 3 * DAY) == 0.43
     desk.hear("yahoo", START + 4 * DAY, said("dividend_yield", 0.0043), instrument="ACME")
     assert [one.new for one in held_values(desk.connection)] == [0.0043]
-    accept(session, desk.subject("yahoo", "ACME"), "dividend_yield", undo=True)
+    accept(session, Meant(desk.subject("yahoo", "ACME"), "dividend_yield"), undo=True)
     assert [dividend_yield(desk, moment) for moment in moments] == [0.0041] * 3
     assert dividend_yield(desk, START + 4 * DAY) == 0.0043
 
@@ -197,7 +198,7 @@ def test_an_accepted_value_stays_so_when_it_is_read_again_the_same(
 ) -> None:
     send(desk, START, [fmp_income(revenue=1200)])
     send(desk, START + DAY, [fmp_income(revenue=1_200_000)])
-    accept(session, desk.subject("fmp", "ACME"), "revenue")
+    accept(session, Meant(desk.subject("fmp", "ACME"), "revenue"))
     right = state(desk)
     assert desk.combined(START + DAY)["revenue"]["value"] == 1_200_000
     desk.connection.execute("UPDATE ledger.snapshot_value SET found_at = 'elsewhere'")
@@ -212,8 +213,47 @@ def test_an_accepted_value_stays_so_when_it_is_read_again_the_same(
 def test_what_cannot_be_accepted_is_told(desk: Desk, session: LedgerSession) -> None:
     percent(desk)
     with pytest.raises(NothingToAccept, match=r"no revenue of ACME is held at yahoo"):
-        accept(session, desk.subject("yahoo", "ACME"), "revenue")
+        accept(session, Meant(desk.subject("yahoo", "ACME"), "revenue"))
     with pytest.raises(NothingToAccept, match=r"was accepted"):
-        accept(session, desk.subject("yahoo", "ACME"), "dividend_yield", undo=True)
+        accept(session, Meant(desk.subject("yahoo", "ACME"), "dividend_yield"), undo=True)
     with pytest.raises(UnknownField, match=r"dividend_yield"):
-        accept(session, desk.subject("yahoo", "ACME"), "dividend_yeld")
+        accept(session, Meant(desk.subject("yahoo", "ACME"), "dividend_yeld"))
+    with pytest.raises(UnknownDocument, match=r"did you mean quoteSummary"):
+        accept(session, Meant(desk.subject("yahoo", "ACME"), "dividend_yield", "quoteSumary"))
+
+
+def test_only_the_period_that_is_named_is_accepted_and_taken_back(
+    desk: Desk, session: LedgerSession
+) -> None:
+    ends = first, second = date(2023, 9, 30), date(2024, 9, 30)
+    for day, scale in enumerate((1.0, 1e6)):
+        moment = START + day * DAY
+        years = [said("revenue", 100.0 * scale, period_end=end) for end in ends]
+        desk.hear("yahoo", moment, *years, instrument="ACME")
+    subject = desk.subject("yahoo", "ACME")
+    accepted = accept(session, Meant(subject, "revenue", period_end=second))
+    assert [(one.period_end, one.number) for one in accepted] == [(second, 100e6)]
+    assert [one.period_end for one in held_values(desk.connection)] == [first]
+    with pytest.raises(NothingToAccept, match=r"revenue of ACME about 2023-09-30 was accepted at"):
+        accept(session, Meant(subject, "revenue", period_end=first), undo=True)
+    accept(session, Meant(subject, "revenue", period_end=second), undo=True)
+    assert [one.period_end for one in held_values(desk.connection)] == [*ends]
+
+
+def test_what_was_accepted_in_another_document_is_not_taken_back_with_it(
+    desk: Desk, session: LedgerSession
+) -> None:
+    for day, size in enumerate((5050, 5_050_000)):
+        for document, body in (
+            ("profile", fmp_profile(marketCap=size)),
+            ("quote", {"symbol": "ACME", "price": 50.5, "marketCap": size}),
+        ):
+            desk.receive(START + day * DAY, document, json.dumps([body]), "ACME")
+    subject = desk.subject("fmp", "ACME")
+    for document in ("profile", "quote"):
+        accept(session, Meant(subject, "market_cap", document))
+    with pytest.raises(NothingToAccept, match=r"several documents of fmp, profile and quote"):
+        accept(session, Meant(subject, "market_cap"), undo=True)
+    undone = accept(session, Meant(subject, "market_cap", "quote"), undo=True)
+    assert [one.document for one in undone] == ["quote"]
+    assert [one.document for one in held_values(desk.connection)] == ["quote"]

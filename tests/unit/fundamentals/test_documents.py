@@ -12,6 +12,7 @@ from pipeline.fundamentals.documents import (
     TIMES_TO_LIVE,
     UnknownDocument,
     data_types,
+    documents_about,
     time_to_live,
 )
 
@@ -45,6 +46,12 @@ def test_every_document_belongs_to_known_data_types() -> None:
         for types in documents.values():
             assert types
             assert set(types) <= set(DAYS)
+
+
+def test_a_quote_that_is_all_money_in_nobody_knows_which_currency_is_not_asked_for() -> None:
+    assert documents_about("fmp", "BRK-B") == tuple(DOCUMENTS["fmp"])
+    assert set(DOCUMENTS["fmp"]) - set(documents_about("fmp", "LLOY.L")) == {"quote"}
+    assert documents_about("yahoo", "LLOY.L") == tuple(DOCUMENTS["yahoo"])
 
 
 @pytest.mark.parametrize(

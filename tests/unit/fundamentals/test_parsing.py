@@ -43,6 +43,18 @@ def test_a_name_that_is_absent_is_no_value_and_no_refusal(name: str) -> None:
     assert (parsed.values, parsed.refusals) == ([], [])
 
 
+def test_a_document_that_states_nothing_is_of_no_use_and_says_why() -> None:
+    reports = {"symbol": "ACME", "annualReports": [], "quarterlyReports": []}
+    for client, document, body, why in (
+        ("fmp", "income-statement", [{"symbol": "ACME"}], "states nothing that"),
+        ("alpha_vantage", "INCOME_STATEMENT", reports, "states nothing that"),
+        ("fmp", "quote", [{"symbol": "ACME", "price": "50"}], "[0].price is text, not a number"),
+        ("fmp", "income-statement", [fmp_income(date=None)], "no day, and 4 more"),
+    ):
+        assert why in str(read(client, document, body).why_useless)
+    assert read("fmp", "income-statement", [fmp_income()]).why_useless is None
+
+
 @pytest.mark.parametrize(
     ("raw", "why"),
     [
