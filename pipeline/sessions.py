@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final, Protocol
 from zoneinfo import ZoneInfo
@@ -108,9 +109,7 @@ class ExchangeSession:
     @property
     def known_from(self) -> date:
         """The first day that the library knows of the exchange."""
-        import exchange_calendars
-
-        earliest = exchange_calendars.get_calendar(self.name).bound_min()
+        earliest = _made(self.name).bound_min()
         return date.min if earliest is None else earliest.date()
 
     def trading(self, first: date, last: date) -> Iterator[Trading]:
@@ -121,7 +120,7 @@ class ExchangeSession:
         """
         import pandas as pd
 
-        calendar = _exchange_calendar(self.name, self.known_from, first, last)
+        calendar = _exchange_calendar(self.name, first, last)
         schedule = calendar.schedule.loc[str(first - _DAY) : str(last + _DAY)]
         for day, opens, break_starts, break_ends, closes in schedule.itertuples():
             bounds = [opens, break_starts, break_ends, closes]
@@ -144,20 +143,34 @@ def local_moment(day: date, clock: time, zone: ZoneInfo) -> datetime:
     return datetime.combine(day, clock, zone).astimezone(UTC)
 
 
-def _exchange_calendar(name: str, known_from: date, first: date, last: date) -> ExchangeCalendar:
+def _exchange_calendar(name: str, first: date, last: date) -> ExchangeCalendar:
     """Return the calendar of an exchange, with some days more than those from `first` to `last`.
 
     Raises:
         ValueError: There is no such exchange, or it is not known what it did on these days.
     """
+    from exchange_calendars.errors import CalendarError
+
+    start, end = first - 7 * _DAY, last + 7 * _DAY
+    try:
+        usual = _made(name)
+        if usual.first_session.date() <= start and end <= usual.last_session.date():
+            return usual
+        earliest = usual.bound_min()
+        if earliest is not None:
+            # One that is asked for too early says so itself.
+            start = min(first, max(start, earliest.date()))
+        return _made(name, start, end)
+    except (ValueError, CalendarError) as error:
+        raise ValueError(f"session {name}: {error}") from None
+
+
+@lru_cache(maxsize=64)
+def _made(name: str, start: date | None = None, end: date | None = None) -> ExchangeCalendar:
+    """Make a calendar, of the last twenty years and the next one unless told: a quarter second."""
     import exchange_calendars
 
-    try:
-        # One that is asked for too early says so itself.
-        start = min(first, max(first - 7 * _DAY, known_from))
-        return exchange_calendars.get_calendar(name, start=start, end=last + 7 * _DAY)
-    except (ValueError, exchange_calendars.errors.CalendarError) as error:
-        raise ValueError(f"session {name}: {error}") from None
+    return exchange_calendars.get_calendar(name, start=start, end=end)
 
 
 def _utc(moment: datetime) -> datetime:

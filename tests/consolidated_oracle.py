@@ -114,7 +114,7 @@ def bars(
         for feed in feeds
         if feed.builds
     }
-    is_open = {ts for day in days for ts in day.minutes()}
+    is_open = {ts for day in days for ts in day.minutes}
     by_name = {feed.provider: feed for feed in feeds}
     found = []
     for bar in built:

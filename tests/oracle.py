@@ -9,6 +9,7 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from typing import NamedTuple
 
 _MINUTE = timedelta(minutes=1)
@@ -41,12 +42,15 @@ class Day:
     def end(self) -> datetime:
         return self.open[-1][1]
 
-    def minutes(self) -> Iterator[datetime]:
+    @cached_property
+    def minutes(self) -> Sequence[datetime]:
+        found = []
         for start, end in self.open:
             minute = start
             while minute < end:
-                yield minute
+                found.append(minute)
                 minute += _MINUTE
+        return found
 
 
 class Bar(NamedTuple):
@@ -117,11 +121,11 @@ def _buckets(
         for day in days:
             labels.setdefault(_label(timeframe, day.day), []).append(day)
         for label, mine in labels.items():
-            inside = [minute for day in mine for minute in day.minutes()]
+            inside = [minute for day in mine for minute in day.minutes]
             yield label, mine[0].start, mine[-1].end, inside
         return
     for day in days:
-        left = list(reversed(list(day.minutes())))
+        left = list(reversed(day.minutes))
         start = day.start
         whole = day.end - day.start
         step = whole if timeframe == "1d" else _MINUTE * _minutes(timeframe)

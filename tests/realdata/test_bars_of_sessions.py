@@ -63,7 +63,7 @@ class Stock:
     def right(self, timeframe: str) -> list[Bar]:
         """Return the bars worked out by hand. Files answer up to their last row."""
         first, last = min(self.minutes), max(self.minutes)
-        answered = {ts for day in self.days for ts in day.minutes() if ts <= last}
+        answered = {ts for day in self.days for ts in day.minutes if ts <= last}
         minutes = published.as_minutes(self.minutes)
         return oracle.bars(timeframe, self.days, minutes, answered, first)
 
@@ -133,7 +133,7 @@ def test_weeks_of_a_stock_begin_on_monday_and_months_on_the_first(fxy: Stock) ->
 
 
 def test_minutes_outside_of_the_session_are_in_no_bar(fxy: Stock) -> None:
-    hours = {ts for day in fxy.days for ts in day.minutes()}
+    hours = {ts for day in fxy.days for ts in day.minutes}
     inside = sum(ts in hours for ts in fxy.minutes)
     assert inside < len(fxy.minutes)
     for timeframe in TIMEFRAMES:

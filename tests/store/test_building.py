@@ -43,6 +43,8 @@ class Desk:
         self.minutes: dict[datetime, Minute] = {}
         self.answered: set[datetime] = set()
         self.first_trade: datetime | None = None
+        # Kept, because their minutes take long to make.
+        self.days: dict[tuple[date, tuple[Interval, ...]], Day] = {}
         self.sync()
 
     def sync(self, *timeframes: str) -> None:
@@ -102,9 +104,12 @@ class Desk:
     def right(self, timeframe: str) -> list[Bar]:
         first, last = min(self.answered).date(), max(self.answered).date()
         around = {"1w": 7, "1mo": 31, "1y": 366}.get(timeframe, 2) * timedelta(days=1)
+        trading = session_named(self.session_name).trading(first - around, last + around)
         days = [
-            Day(one.day, [(piece.start, piece.end) for piece in one.open])
-            for one in session_named(self.session_name).trading(first - around, last + around)
+            self.days.setdefault(
+                (one.day, one.open), Day(one.day, [(piece.start, piece.end) for piece in one.open])
+            )
+            for one in trading
         ]
         return oracle.bars(timeframe, days, self.minutes, self.answered, self.first_trade)
 

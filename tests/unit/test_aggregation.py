@@ -113,7 +113,7 @@ def some_minutes(
             if generator.random() < share:
                 minutes[ts] = _bar(generator)
     days = days_around(session, start, start + hours * 60 * MINUTE, 1)
-    opens = [one for day in days for one in day.minutes()]
+    opens = [one for day in days for one in day.minutes]
     inside = next((one for one in opens if one >= start), None)
     if inside is not None:
         answered.add(inside)
