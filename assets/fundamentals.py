@@ -150,9 +150,7 @@ def combined(universe: Universe) -> dg.AssetsDefinition:
         with LedgerSession(ledger.database()) as session:
             numbers = session.run(lambda c: instruments_by_key(c, names))
             now = datetime.now(UTC)
-            written = session.run(
-                lambda c: recombine(c, registry(), list(numbers.values()), now, universe.combine)
-            )
+            changed = session.run(lambda c: recombine(c, registry(), list(numbers.values()), now))
             made = _comparisons(session, sorted(numbers))
             judged = session.run(lambda c: checks.of_combined(c, _COMBINED))
         problems = [
@@ -160,7 +158,7 @@ def combined(universe: Universe) -> dg.AssetsDefinition:
             for name in names
             if name not in numbers
         ]
-        totals: Metadata = {"changed_fields": dg.MetadataValue.int(written)}
+        totals: Metadata = {"changed_instruments": dg.MetadataValue.int(changed)}
         yield from finish(context, {_COMBINED: made}, totals, problems, judged)
 
     return step

@@ -59,7 +59,7 @@ def run() -> Iterator[Figure]:
     with fresh_database() as many, fresh_database() as few:
         stored = [_stocked(many, INSTRUMENTS), _stocked(few, FEW)]
         yield from _of_all(stored[0])
-        recombine(stored[1], registry(), _ids(stored[1]), _HEARD, None)
+        recombine(stored[1], registry(), _ids(stored[1]), _HEARD)
         yield from _of_one(*stored)
         for connection in stored:
             connection.close()
@@ -149,8 +149,8 @@ def _of_all(connection: psycopg.Connection) -> Iterator[Figure]:
     for _ in range(ROUNDS):
         connection.execute("TRUNCATE ledger.fundamental")
         floor.append(timed(lambda: connection.execute(_FLOOR, binary=True).fetchall()))
-        empty.append(timed(lambda: recombine(connection, registry(), numbers, _HEARD, None)))
-        again.append(timed(lambda: recombine(connection, registry(), numbers, _HEARD, None)))
+        empty.append(timed(lambda: recombine(connection, registry(), numbers, _HEARD)))
+        again.append(timed(lambda: recombine(connection, registry(), numbers, _HEARD)))
     ((rows,),) = connection.execute("SELECT count(*) FROM ledger.snapshot_value")
     ((fields,),) = connection.execute("SELECT count(*) FROM ledger.fundamental")
     yield Figure(f"bare SQL read of {rows:,} values", f"{statistics.median(floor):.2f} s")
@@ -194,6 +194,6 @@ def _hear(connection: psycopg.Connection, number: int) -> dict[str, Any]:
     said = Parsed(_values(subject.instrument_id + number, "fmp", document))
     with connection.transaction():
         keep(connection, subject, Fetched(document, str(number), at, said), "benchmark")
-        follow(connection, registry(), subject.instrument_id, at, None)
+        follow(connection, registry(), subject.instrument_id, at)
         ((transaction,),) = connection.execute("SELECT pg_current_xact_id()::xid::text")
     return {"instrument": subject.instrument_id, "transaction": transaction}

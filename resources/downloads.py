@@ -93,7 +93,6 @@ class DownloadsResource(dg.ConfigurableResource["DownloadsResource"]):
                 client,
                 asked,
                 force=force,
-                strategy=universe.combine,
                 patience=self._patience(),
             )
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import dagster as dg
 
+from pipeline.fundamentals.registry import registry
 from pipeline.selection import select
+from pipeline.snapshots.history import catch_up
 from pipeline.store.database import Database
 from pipeline.store.listings import sync_universe
 from pipeline.universe import Universe, load_universe
@@ -79,6 +81,7 @@ def _sync(instance: dg.DagsterInstance, database: Database, universe: Universe) 
     """
     with database.connect() as connection:
         reordered = sync_universe(connection, universe)
+        catch_up(connection, registry())
     added = sync_instance(instance, universe)
     done = f"{len(universe.listings())} listings brought in step with the file"
     new = ", ".join(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import psycopg
 
 from pipeline.fundamentals.registry import registry
 from pipeline.fundamentals.values import Parsed, Value
-from pipeline.snapshots.history import follow
+from pipeline.snapshots.history import catch_up, follow
 from pipeline.snapshots.refreshing import read
 from pipeline.store.database import Database
 from pipeline.store.listings import sync_universe
@@ -32,13 +32,21 @@ WHERE = {
 YEAR_END = date(2024, 9, 28)
 
 
-def universe(*providers: str, instruments: Sequence[str] = ("AAPL",), **options: Any) -> Universe:
-    """Return a universe in which providers are asked about companies."""
+def universe(
+    *providers: str,
+    instruments: Sequence[str] = ("AAPL",),
+    symbols: dict[str, str] | None = None,
+    **options: Any,
+) -> Universe:
+    """Return a universe in which providers are asked about companies, by their keys or symbols."""
     document = {
         "start": "2020-01-01",
         "providers": {name: {} for name in providers},
         "instruments": {
-            key: {"class": "equity", "fundamentals": dict.fromkeys(providers, key)}
+            key: {
+                "class": "equity",
+                "fundamentals": dict.fromkeys(providers, key) | (symbols or {}),
+            }
             for key in instruments
         },
         **options,
@@ -81,6 +89,18 @@ class Desk:
         connection.autocommit = True
         return cls(connection)
 
+    def ask(self, about: Universe) -> datetime:
+        """Take over a universe as it is served, and return when nothing newer has come yet."""
+        sync_universe(self.connection, about)
+        catch_up(self.connection, registry())
+        return datetime.now(UTC)
+
+    def rework(self, since: datetime) -> None:
+        """Work out the past anew, as an import does, or a fix of what was read."""
+        for (number,) in self.rows("SELECT DISTINCT instrument_id FROM ledger.subject"):
+            with self.connection.transaction():
+                follow(self.connection, registry(), number, since)
+
     def subject(self, provider: str, instrument: str = "AAPL") -> Subject:
         (found,) = subjects(self.connection, provider, [instrument])
         return found
@@ -92,7 +112,6 @@ class Desk:
         *values: Value,
         instrument: str = "AAPL",
         unusable: str | None = None,
-        strategy: str | None = None,
     ) -> Outcome:
         """Store what a provider says, each kind of field in a document of its own."""
         subject = self.subject(provider, instrument)
@@ -103,7 +122,7 @@ class Desk:
                 parsed = Parsed(() if unusable else of_it)
                 fetched = Fetched(document, payload, at, parsed, unusable)
                 outcome, _ = keep(self.connection, subject, fetched, "test")
-            follow(self.connection, registry(), subject.instrument_id, at, strategy)
+            follow(self.connection, registry(), subject.instrument_id, at)
         return outcome
 
     def receive(self, moment: datetime, document: str, payload: str, instrument: str) -> None:
@@ -112,7 +131,7 @@ class Desk:
         with self.connection.transaction():
             fetched = read(subject, document, payload, moment)
             keep(self.connection, subject, fetched, registry().version)
-            follow(self.connection, registry(), subject.instrument_id, moment, None)
+            follow(self.connection, registry(), subject.instrument_id, moment)
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         return self.connection.execute(query.encode(), values).fetchall()

@@ -73,18 +73,14 @@ def import_files(
     from pipeline.snapshots.importing import import_snapshots
     from pipeline.store.database import Database
     from pipeline.store.session import LedgerSession
-    from pipeline.universe import load_universe
 
     settings = load_settings()
-    strategy = load_universe(settings.universe_path).combine
     connect(settings).close()
     with (
         LedgerSession(Database.from_settings(settings)) as session,
         _progress(quiet=as_json) as show,
     ):
-        done = import_snapshots(
-            session, Folder(folder), show=show, dry_run=dry_run, strategy=strategy
-        )
+        done = import_snapshots(session, Folder(folder), show=show, dry_run=dry_run)
     refused = [str(one.detail) for one in done if one.outcome == "refused"]
     if as_json:
         print_json([asdict(one) for one in done])

@@ -39,17 +39,15 @@ def reparse(
     from pipeline.snapshots.rereading import instruments_to_reread, reread
     from pipeline.store.database import Database
     from pipeline.store.session import LedgerSession
-    from pipeline.universe import load_universe
 
     settings = load_settings()
-    strategy = load_universe(settings.universe_path).combine
     with connect(settings) as connection:
         check_asked(connection, provider, instrument)
         keys = instruments_to_reread(connection, provider, instrument, everything=everything)
     found: list[Reread] = []
     with LedgerSession(Database.from_settings(settings)) as session, shown("instruments") as show:
         for number, key in enumerate(keys, 1):
-            found += reread(session, key, provider, everything=everything, strategy=strategy)
+            found += reread(session, key, provider, everything=everything)
             if not as_json:
                 show([Stage("read", "read again", number, len(keys), number == len(keys))])
     if as_json:
@@ -137,10 +135,8 @@ def accept(
     from pipeline.store.database import Database
     from pipeline.store.session import LedgerSession
     from pipeline.store.subjects import subjects
-    from pipeline.universe import load_universe
 
     settings = load_settings()
-    strategy = load_universe(settings.universe_path).combine
     with connect(settings) as connection:
         check_asked(connection, provider, symbol)
         found = subjects(connection, provider, [symbol])
@@ -151,7 +147,7 @@ def accept(
         )
     meant = Meant(found[0], field, document, period_end and period_end.date())
     with LedgerSession(Database.from_settings(settings)) as session:
-        values = accept_values(session, meant, undo=undo, strategy=strategy)
+        values = accept_values(session, meant, undo=undo)
     if as_json:
         print_json([asdict(one) for one in values])
         return

@@ -57,10 +57,10 @@ def check_asked(
     Raises:
         CommandError: Nobody was; the message names what is close.
     """
-    from pipeline.store.subjects import ever_asked
+    from pipeline.store.subjects import every_subject
     from pipeline.universe.wording import nearest
 
-    asked = ever_asked(connection)
+    asked = sorted({(one.provider, one.instrument) for one in every_subject(connection)})
     providers, instruments = ({pair[n] for pair in asked} for n in (0, 1))
     if provider and provider not in providers:
         hint = nearest(provider, providers)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from pipeline.fundamentals.candidates import PASSING, SAME_PERIOD, lapsed
+from pipeline.fundamentals.candidates import SAME_PERIOD, lapsed, passes
 from pipeline.fundamentals.fields import Field
 from pipeline.fundamentals.registry import Registry
 from pipeline.fundamentals.values import Period, Value
@@ -25,6 +25,10 @@ _NEAR_UNIT: Final = 0.1
 up to a quarter."""
 _CONFIRMED: Final = 0.05
 """How near another provider's value has to be to confirm one, relative to it."""
+
+
+Kind = tuple[int, str]
+"""A subject and a document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +70,11 @@ class Statement:
     """A provider's newest usable document of a kind about an instrument.
 
     Attributes:
+        subject: The number in the ledger of whom it is about: an instrument at a provider, by one
+            symbol.
         provider: The provider's name in the universe.
         client: The kind of client that talks to it.
+        asked: From when to when the provider is and was asked by that symbol, UTC.
         document: Which document it is.
         snapshot: The number of the stored document.
         fetched_at: When it was fetched, UTC.
@@ -76,14 +83,25 @@ class Statement:
         said: What it says.
     """
 
+    subject: int
     provider: str
     client: str
+    asked: tuple[tuple[datetime, datetime], ...]
     document: str
     snapshot: int
     fetched_at: datetime
     seen: tuple[datetime, ...]
     lasts: timedelta
     said: tuple[Said, ...]
+
+    @property
+    def kind(self) -> Kind:
+        """Whose document it is, and which."""
+        return self.subject, self.document
+
+    def counts(self, at: datetime) -> bool:
+        """Return whether the provider was asked by that symbol at a moment."""
+        return any(since <= at < before for since, before in self.asked)
 
     def confirmed_at(self, at: datetime) -> datetime:
         """Return when it had last come, as known at a moment."""
@@ -136,7 +154,7 @@ def watched(
             one,
             heard(one.value),
             others,
-            new.fetched_at,
+            new,
             is_newest=newest[one.value.field, one.value.period] is one,
         )
         for one in new.said
@@ -175,7 +193,7 @@ def _watched(
     one: Said,
     heard: Sequence[Heard],
     others: Sequence[Statement],
-    at: datetime,
+    new: Statement,
     *,
     is_newest: bool,
 ) -> Said:
@@ -186,12 +204,22 @@ def _watched(
     if is_newest and _goes_back(one.value, latest.counted):
         what = f"it is about {one.value.period_end}, and {latest.counted.value.period_end} was told"
         return Said(one.value, what, latest.counted)
-    last = next((each for each in heard if is_of_period(each.said.value, one.value)), latest)
-    what_changed = _change(field, one.value.value, last.counted.value.value)
+    numbers = [each for each in heard if each.said.value.value != 0]
+    if not numbers:
+        return one
+    same = next((each for each in numbers if is_of_period(each.said.value, one.value)), None)
+    last = same or max(numbers, key=lambda each: _period_end(each.said))
+    what_changed = _change(
+        field,
+        one.value.value,
+        last.counted.value.value,
+        lately=(one.value.period_end is not None and last is same)
+        or not lapsed(last.where.confirmed_at, new.lasts, new.fetched_at),
+    )
     held = last.said.held
     if what_changed is None and held and _nearer(one.value, last.said.value, last.counted.value):
         what_changed = held
-    if what_changed is None or _seconded(one.value, others, at):
+    if what_changed is None or _seconded(one.value, others, new.fetched_at):
         return one
     return Said(one.value, what_changed, last.counted)
 
@@ -224,8 +252,11 @@ def _period_end(one: Said) -> float:
     return -math.inf if end is None else float(end.toordinal())
 
 
-def _change(field: Field, new: object, old: object) -> str | None:
-    """Return what is odd about a change, if it may be one of units."""
+def _change(field: Field, new: object, old: object, *, lately: bool = True) -> str | None:
+    """Return what is odd about a change, if it may be one of units.
+
+    What was told lately lies within the field's scale of what it was; in years a company grows.
+    """
     if not (isinstance(new, float) and isinstance(old, float)) or not new or not old:
         return None
     powers = math.log10(abs(new / old))
@@ -233,7 +264,7 @@ def _change(field: Field, new: object, old: object) -> str | None:
     times = f"{abs(new / old):.6g} times the {old:.6g} before"
     if unit is not None:
         return f"{new:.6g} is {times}: perhaps another unit"
-    if field.scale is not None and abs(powers) > math.log10(field.scale):
+    if lately and field.scale is not None and abs(powers) > math.log10(field.scale):
         return f"{new:.6g} is {times}, which is more than {field.scale:g} either way"
     return None
 
@@ -247,10 +278,10 @@ def _seconded(value: Value, others: Sequence[Statement], at: datetime) -> bool:
 
 def _theirs(value: Value, others: Sequence[Statement], at: datetime) -> Iterator[float]:
     for statement in others:
-        if value.period in PASSING and statement.has_lapsed(at):
-            continue
         for said in statement.said:
             its = said.value
+            if passes(its.period, its.period_end) and statement.has_lapsed(at):
+                continue
             if (its.field, its.period, its.currency) != (value.field, value.period, value.currency):
                 continue
             if isinstance(its.value, float) and _may_be_one_period(its, value):

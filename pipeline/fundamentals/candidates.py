@@ -17,15 +17,22 @@ from pipeline.fundamentals.values import Period
 SAME_PERIOD: Final = timedelta(days=16)
 """Ends of one fiscal period that lie at most so far apart are the same one: a vendor may write the
 last day of the month for a year that ends on its last Saturday."""
-PASSING: Final[frozenset[Period]] = frozenset({"ttm", "instant"})
-"""Periods that go on: what is said of them lapses. A fiscal year that is over stays what it was,
-however long ago somebody told of it."""
+_PASSING: Final[frozenset[Period]] = frozenset({"ttm", "instant"})
 _LAPSED: Final = 2
 """A value that its provider has not confirmed for so many times to live loses to all others."""
 
 Rates = Callable[[str, str, date, datetime], float | None]
 """What one unit of the first currency is in the second on a day, as known at a moment; None where
 it is not known."""
+
+
+def passes(period: Period, period_end: date | None) -> bool:
+    """Return whether what is said of a period lapses, because time goes on.
+
+    A fiscal year that is over stays what it was, however long ago somebody told of it; not so one
+    of which nobody says when it ended.
+    """
+    return period in _PASSING or period_end is None
 
 
 def lapsed(confirmed_at: datetime, lasts: timedelta, at: datetime) -> bool:
@@ -42,11 +49,13 @@ class Candidate:
         client: The kind of client that talks to it, by which the registry knows it.
         value: A number in the field's own unit, words, or a date.
         currency: What amounts are in; None where the field has none.
+        period: What time it is about.
         period_end: Last day of what it is about; None where the document does not say.
         filed_at: When it was published, UTC; None where the document does not say.
         fetched_at: When the document first said so, UTC.
         confirmed_at: When it last did, UTC.
         lasts: How long that is good for.
+        document: Which document says so.
         snapshot: The number of the stored document.
         found_at: Where in it.
         held: Why it does not count for now; None if it does.
@@ -56,18 +65,20 @@ class Candidate:
     client: str
     value: float | str | date
     currency: str | None
+    period: Period
     period_end: date | None
     filed_at: datetime | None
     fetched_at: datetime
     confirmed_at: datetime
     lasts: timedelta
+    document: str
     snapshot: int
     found_at: str
     held: str | None = None
 
     def has_lapsed(self, at: datetime) -> bool:
         """Return whether it was not confirmed for so long that others are believed rather."""
-        return lapsed(self.confirmed_at, self.lasts, at)
+        return passes(self.period, self.period_end) and lapsed(self.confirmed_at, self.lasts, at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +118,7 @@ def judged(
     ordered = sorted(candidates, key=lambda one: _turn(field, one))
     found = [_alone(field, one, at) for one in ordered]
     found = _of_newest_period(found)
-    if field.period in PASSING and any(
-        one.may_win and not one.candidate.has_lapsed(at) for one in found
-    ):
+    if any(one.may_win and not one.candidate.has_lapsed(at) for one in found):
         found = [_without_lapsed(one, at) for one in found]
     return _in_one_currency(found, at, rates)
 

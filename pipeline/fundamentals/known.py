@@ -13,23 +13,24 @@ from functools import partial
 
 from pipeline.fundamentals.canaries import (
     Earlier,
+    Kind,
     Said,
     Statement,
     confirmed,
     newest_of,
     watched,
 )
-from pipeline.fundamentals.candidates import Candidate
+from pipeline.fundamentals.candidates import Candidate, passes
 from pipeline.fundamentals.memory import Memory
 from pipeline.fundamentals.registry import Registry
-
-Kind = tuple[str, str]
-"""Provider and document."""
 
 
 @dataclass(slots=True)
 class Known:
     """The newest usable document of each kind about one instrument.
+
+    What a provider said by a symbol that it is not asked by at a moment does not count then, and is
+    not forgotten: it may be asked by that again.
 
     Attributes:
         statements: The documents.
@@ -41,10 +42,9 @@ class Known:
 
     def learn(self, registry: Registry, new: Statement) -> Statement:
         """Take in a document that is newer than all of its kind, and return it judged."""
-        kind = new.provider, new.document
-        heard = partial(self.memory.of, *kind)
-        found = watched(registry, new, heard, self._others(new.provider))
-        self.statements[kind] = found
+        heard = partial(self.memory.of, new.kind)
+        found = watched(registry, new, heard, self._others(new, new.fetched_at))
+        self.statements[new.kind] = found
         self.memory.add(found)
         return found
 
@@ -55,60 +55,63 @@ class Known:
             The documents in which there were any.
         """
         changed = []
-        for kind, statement in self.statements.items():
-            free = confirmed(statement, self._others(statement.provider), at)
+        for statement in self._asked(at):
+            free = confirmed(statement, self._others(statement, at), at)
             if free is not statement:
-                self.statements[kind] = free
+                self.statements[free.kind] = free
                 self.memory.add(free)
                 changed.append(free)
         return changed
 
-    def forget(self, provider: str) -> None:
-        """Leave out what a provider has said: it is no longer asked, or by another symbol."""
-        self.statements = {
-            kind: one for kind, one in self.statements.items() if kind[0] != provider
-        }
-
     def said(self, registry: Registry, at: datetime) -> Mapping[str, Sequence[Candidate]]:
         """Return by field what providers say, each in its newest document about its latest time.
 
-        Of what one provider says in several documents the first counts that the registry names.
+        Of what one provider says in several documents the first counts that the registry names,
+        and one that was not confirmed for long only where there is no other.
 
         Args:
             registry: The fields.
             at: The moment, UTC, not before any of the documents.
         """
-        found: dict[str, dict[str, tuple[Statement, Said]]] = {}
-        for statement in self.statements.values():
+        found: dict[str, dict[str, tuple[_Turn, Statement, Said]]] = {}
+        for statement in self._asked(at):
             for (name, period), one in newest_of(statement).items():
                 if name not in registry.fields or registry.fields[name].period != period:
                     continue
+                turn = _turn(registry, name, statement, one, at)
                 of_field = found.setdefault(name, {})
                 other = of_field.get(statement.provider)
-                if other is None or _before(registry, name, statement, other[0]):
-                    of_field[statement.provider] = statement, one
+                if other is None or turn < other[0]:
+                    of_field[statement.provider] = turn, statement, one
         return {
             name: [
                 candidate
-                for statement, one in of_field.values()
+                for _, statement, one in of_field.values()
                 for candidate in _candidates(statement, one, at)
             ]
             for name, of_field in found.items()
         }
 
-    def _others(self, provider: str) -> Sequence[Statement]:
-        return [one for (name, _), one in self.statements.items() if name != provider]
+    def _asked(self, at: datetime) -> list[Statement]:
+        return [one for one in self.statements.values() if one.counts(at)]
+
+    def _others(self, than: Statement, at: datetime) -> Sequence[Statement]:
+        return [one for one in self._asked(at) if one.provider != than.provider]
 
 
-def _before(registry: Registry, name: str, of_one: Statement, other: Statement) -> bool:
-    """Return whether the registry names a document before another for a field."""
+_Turn = tuple[bool, int, str]
+
+
+def _turn(registry: Registry, name: str, of_one: Statement, said: Said, at: datetime) -> _Turn:
+    """Return what a provider's documents are ordered by, if several tell of a field."""
+    has_lapsed = passes(said.value.period, said.value.period_end) and of_one.has_lapsed(at)
     found = registry.fields[name].sources.items()
     documents = [
         one.document for client, sources in found if client == of_one.client for one in sources
     ]
-    places = {document: place for place, document in reversed([*enumerate(documents)])}
-    last = len(documents)
-    return places.get(of_one.document, last) < places.get(other.document, last)
+    known = of_one.document in documents
+    place = documents.index(of_one.document) if known else len(documents)
+    return has_lapsed, place, of_one.document
 
 
 def _candidates(statement: Statement, one: Said, at: datetime) -> list[Candidate]:
@@ -128,11 +131,13 @@ def _candidate(statement: Statement, where: Earlier, held: str | None = None) ->
         client=statement.client,
         value=value.value,
         currency=value.currency,
+        period=value.period,
         period_end=value.period_end,
         filed_at=value.filed_at,
         fetched_at=where.fetched_at,
         confirmed_at=where.confirmed_at,
         lasts=statement.lasts,
+        document=statement.document,
         snapshot=where.snapshot,
         found_at=value.found_at,
         held=held,

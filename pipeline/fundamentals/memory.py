@@ -8,48 +8,55 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pipeline.fundamentals.canaries import Earlier, Heard, Statement, is_of_period
+from pipeline.fundamentals.canaries import Earlier, Heard, Kind, Statement, is_of_period
 from pipeline.fundamentals.values import Value
 
-_Place = tuple[str, str, str, str]
-"""Provider, document, field and period."""
+_Place = tuple[Kind, str, str]
+"""Whose document of which kind, field and period."""
 
 
 class Memory:
-    """The last value other than zero of each field and period in each kind of document.
+    """The last value of each time of each field in each kind of document, rather one not zero.
 
     Args:
-        heard: What was said, with provider and document of each, in any order.
+        heard: What was said, with the kind of document of each, in any order.
     """
 
-    def __init__(self, heard: Iterable[tuple[str, str, Heard]] = ()) -> None:
+    def __init__(self, heard: Iterable[tuple[Kind, Heard]] = ()) -> None:
         self._heard: dict[_Place, list[Heard]] = {}
-        for provider, document, one in sorted(heard, key=lambda each: each[2].where.fetched_at):
-            self._put(provider, document, one)
+        for kind, one in sorted(heard, key=lambda each: each[1].where.fetched_at):
+            self._put(kind, one)
 
-    def of(self, provider: str, document: str, value: Value) -> Sequence[Heard]:
+    def of(self, kind: Kind, value: Value) -> Sequence[Heard]:
         """Return what was heard of a value's field and period there, of any end."""
-        return self._heard.get(_place(provider, document, value), ())
+        return self._heard.get(_place(kind, value), ())
 
     def add(self, statement: Statement) -> None:
         """Remember what a document says, after it was judged."""
+        confirmed_at = max((statement.fetched_at, *statement.seen))
         for said in statement.said:
-            value = said.value
-            if value.value == 0:
-                continue
-            confirmed_at = max((statement.fetched_at, *statement.seen))
-            where = Earlier(value, statement.snapshot, statement.fetched_at, confirmed_at)
-            self._put(statement.provider, statement.document, Heard(said, where))
+            where = Earlier(said.value, statement.snapshot, statement.fetched_at, confirmed_at)
+            self._put(statement.kind, Heard(said, where))
 
-    def _put(self, provider: str, document: str, heard: Heard) -> None:
-        place = _place(provider, document, heard.said.value)
-        others = [
-            one
-            for one in self._heard.get(place, ())
-            if not is_of_period(one.said.value, heard.said.value)
-        ]
-        self._heard[place] = [*others, heard]
+    def _put(self, kind: Kind, heard: Heard) -> None:
+        value = heard.said.value
+        alike: list[Heard] = []
+        others: list[Heard] = []
+        for one in self.of(kind, value):
+            (alike if is_of_period(one.said.value, value) else others).append(one)
+        if heard.said.accepted:  # so the later times that were told of before are wrong
+            others = [one for one in others if not _ends_after(one.said.value, value)]
+        told = [one for one in alike if one.said.value.value != 0] if value.value == 0 else []
+        self._heard[_place(kind, value)] = [*others, *(told or [heard])]
 
 
-def _place(provider: str, document: str, value: Value) -> _Place:
-    return provider, document, value.field, value.period
+def _place(kind: Kind, value: Value) -> _Place:
+    return kind, value.field, value.period
+
+
+def _ends_after(one: Value, other: Value) -> bool:
+    return (
+        one.period_end is not None
+        and other.period_end is not None
+        and one.period_end > other.period_end
+    )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pipeline.fundamentals.registry import registry
 from pipeline.selection import select
 from pipeline.settings import Settings
+from pipeline.snapshots.history import catch_up
 from pipeline.store.database import Database
 from pipeline.store.listings import sync_universe
 from pipeline.store.migrate import migrate
@@ -20,6 +22,7 @@ def sync(database: Database, universe: Universe) -> None:
     with database.connect() as connection:
         sync_universe(connection, universe)
         select(connection, universe)
+        catch_up(connection, registry())
 
 
 def prepare(settings: Settings) -> tuple[Database, Universe]:

@@ -59,16 +59,13 @@ class Meant:
         return f"{words} about {self.period_end}" if self.period_end else words
 
 
-def accept(
-    session: LedgerSession, meant: Meant, *, undo: bool = False, strategy: str | None = None
-) -> Sequence[Said]:
+def accept(session: LedgerSession, meant: Meant, *, undo: bool = False) -> Sequence[Said]:
     """Let held values count from their own time on, or take that back.
 
     Args:
         session: A session with the ledger.
         meant: Which values.
         undo: Whether to take back what was accepted last, in one document.
-        strategy: The name of a strategy instead of each field's own; None for these.
 
     Returns:
         The values that count now, or do not any more, by document and period.
@@ -81,12 +78,10 @@ def accept(
     registry().field(meant.field)
     if meant.document is not None:
         data_types(meant.subject.client, meant.document)
-    return session.run(partial(_accept, meant=meant, undo=undo, strategy=strategy))
+    return session.run(partial(_accept, meant=meant, undo=undo))
 
 
-def _accept(
-    connection: psycopg.Connection, meant: Meant, *, undo: bool, strategy: str | None
-) -> list[Said]:
+def _accept(connection: psycopg.Connection, meant: Meant, *, undo: bool) -> list[Said]:
     subject, field = meant.subject, meant.field
     with connection.transaction():
         fundamentals.lock(connection, subject.instrument_id)
@@ -107,7 +102,7 @@ def _accept(
         places = [(one.snapshot, one.field, one.period, one.period_end) for one in found]
         mark_accepted(connection, places, accepted=not undo)
         since = min(one.fetched_at for one in found)
-        follow(connection, registry(), subject.instrument_id, since, strategy)
+        follow(connection, registry(), subject.instrument_id, since)
     return found
 
 

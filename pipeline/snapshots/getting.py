@@ -21,6 +21,7 @@ from pipeline.snapshots.refreshing import due, failures, refresh
 from pipeline.store.database import Database
 from pipeline.store.fundamentals import Row, combined_rows, newest_moment, write_combined
 from pipeline.store.rates import stored_rates
+from pipeline.store.recombinations import strategies
 from pipeline.store.session import LedgerSession
 from pipeline.store.statements import known
 from pipeline.store.subjects import Subject, subjects
@@ -78,7 +79,7 @@ def get_fundamentals(
         if providers is None:
             rows = session.run(lambda c: combined_rows(c, symbol, datetime.now(UTC)))
         else:
-            rows = session.run(lambda c: _of_some(c, asked, universe.combine))
+            rows = session.run(lambda c: _of_some(c, asked))
     return Got(rows, troubles)
 
 
@@ -110,23 +111,22 @@ def _refresh(
 ) -> list[str]:
     try:
         with open_asked(universe, subject.provider, database) as client:
-            done = refresh(session, client, [subject], force=force, strategy=universe.combine)
+            done = refresh(session, client, [subject], force=force)
     except ProviderError as error:
         return [str(error)]
     return list(failures(done))
 
 
-def _of_some(
-    connection: psycopg.Connection, asked: Sequence[Subject], strategy: str | None
-) -> Sequence[Row]:
+def _of_some(connection: psycopg.Connection, asked: Sequence[Subject]) -> Sequence[Row]:
     """Combine what some providers say, read it, and leave the ledger as it was."""
     instrument = asked[0].instrument_id
     now = datetime.now(UTC)
     now = max(now, newest_moment(connection, [instrument]) or now)
     everything = known(connection, [instrument], now)[instrument]
     names = {subject.provider for subject in asked}
-    some = Known({kind: one for kind, one in everything.statements.items() if kind[0] in names})
-    rates = stored_rates(connection)
+    statements = everything.statements.items()
+    some = Known({kind: one for kind, one in statements if one.provider in names})
+    rates, strategy = stored_rates(connection), strategies(connection).at(now)
     found = combine(registry(), some.said(registry(), now), now, rates=rates, strategy=strategy)
     rows: Sequence[Row] = ()
     with connection.transaction():

@@ -16,50 +16,44 @@ from pipeline.fundamentals.candidates import Rates
 from pipeline.fundamentals.combining import combine
 from pipeline.fundamentals.registry import Registry
 from pipeline.store import fundamentals as store
+from pipeline.store import recombinations
 from pipeline.store import statements as documents
 from pipeline.store.rates import stored_rates
+from pipeline.store.recombinations import Strategies
 
 _AT_ONCE = 50
 """Instruments that are combined together; more would take more memory, and longer."""
 
 
 def follow(
-    connection: psycopg.Connection,
-    registry: Registry,
-    instrument_id: int,
-    since: datetime,
-    strategy: str | None,
-) -> int:
+    connection: psycopg.Connection, registry: Registry, instrument_id: int, since: datetime
+) -> None:
     """Work out one instrument's history anew from a moment on, inside the caller's transaction.
+
+    It follows from the documents, from who was asked and by which strategy was combined at each
+    time, and from when it was combined anew in between; not from the order in which all that came.
 
     Args:
         connection: An open connection.
         registry: The fields.
         instrument_id: The instrument.
         since: When the first snapshot that was added or read anew was fetched, UTC.
-        strategy: The name of a strategy instead of each field's own; None for these.
-
-    Returns:
-        How many rows were written.
     """
     store.lock(connection, instrument_id)
-    moments = set(store.forget(connection, instrument_id, since))
-    rates = stored_rates(connection)
+    since, anew = recombinations.moments(connection, instrument_id, since)
+    store.forget(connection, instrument_id, since)
+    rates, strategies = stored_rates(connection), recombinations.strategies(connection)
     known = documents.known_before(connection, instrument_id, since)
     statements = deque(documents.statements_since(connection, instrument_id, since))
-    left = deque(documents.left_since(connection, instrument_id, since))
-    moments |= documents.heard_since(connection, instrument_id, since)
-    moments |= {one.fetched_at for one in statements} | {moment for _, moment in left}
-    written = 0
-    for at in sorted(moments):
-        while left and left[0][1] <= at:
-            known.forget(left.popleft()[0])
+    heard = documents.heard_since(connection, instrument_id, since)
+    for at in sorted({*anew, *heard, *(one.fetched_at for one in statements)}):
         while statements and statements[0].fetched_at <= at:
             documents.hold(connection, [known.learn(registry, statements.popleft())], at)
         documents.hold(connection, known.set_free(at), at)
-        found = combine(registry, known.said(registry, at), at, strategy=strategy, rates=rates)
-        written += store.write_combined(connection, registry, {instrument_id: found}, at)
-    return written
+        said = known.said(registry, at)
+        found = combine(registry, said, at, strategy=strategies.at(at), rates=rates)
+        store.write_combined(connection, registry, {instrument_id: found}, at)
+    recombinations.all_done(connection, [instrument_id])
 
 
 def recombine(
@@ -67,32 +61,41 @@ def recombine(
     registry: Registry,
     instrument_ids: Sequence[int],
     at: datetime,
-    strategy: str | None,
 ) -> int:
-    """Combine anew what is known of instruments now: by another strategy, or as time has passed.
+    """Combine anew what was known of instruments at a moment, no earlier than anything newer.
 
     Args:
         connection: An open connection, outside of a transaction.
         registry: The fields.
         instrument_ids: The instruments.
-        at: The present, UTC.
-        strategy: As for `follow`.
+        at: The moment, UTC.
 
     Returns:
-        How many rows were written.
+        Of how many instruments something is otherwise than before.
     """
-    rates = stored_rates(connection)
+    rates, strategies = stored_rates(connection), recombinations.strategies(connection)
     return sum(
         _recombine(
             connection,
             registry,
             instrument_ids[i : i + _AT_ONCE],
             at,
-            strategy=strategy,
+            strategies=strategies,
             rates=rates,
         )
         for i in range(0, len(instrument_ids), _AT_ONCE)
     )
+
+
+def catch_up(connection: psycopg.Connection, registry: Registry) -> None:
+    """Combine anew what was noted: others are asked about it now, or another strategy is in force.
+
+    Args:
+        connection: An open connection, outside of a transaction.
+        registry: The fields.
+    """
+    for at, instruments in recombinations.pending(connection).items():
+        recombine(connection, registry, sorted(instruments), at)
 
 
 def _recombine(
@@ -101,7 +104,7 @@ def _recombine(
     instrument_ids: Collection[int],
     at: datetime,
     *,
-    strategy: str | None,
+    strategies: Strategies,
     rates: Rates,
 ) -> int:
     with connection.transaction():
@@ -109,8 +112,12 @@ def _recombine(
             store.lock(connection, number)
         # No row may end before it began, whatever the clocks of those say who wrote it.
         at = max(at, store.newest_moment(connection, instrument_ids) or at)
+        strategy = strategies.at(at)
         found = {
             number: combine(registry, known.said(registry, at), at, strategy=strategy, rates=rates)
             for number, known in documents.known(connection, instrument_ids, at).items()
         }
-        return store.write_combined(connection, registry, found, at)
+        changed = store.write_combined(connection, registry, found, at)
+        recombinations.done(connection, changed, at)
+        recombinations.all_done(connection, instrument_ids)
+    return len(changed)

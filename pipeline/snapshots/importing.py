@@ -6,7 +6,7 @@ instrument's in one transaction with what follows from them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -25,7 +25,7 @@ from pipeline.snapshots.refreshing import NO_TEXT, read
 from pipeline.store import archived, fundamentals
 from pipeline.store.session import LedgerSession
 from pipeline.store.snapshots import Fetched, add, note
-from pipeline.store.subjects import Subject, subjects
+from pipeline.store.subjects import Subject, every_subject
 
 _Outcome = Literal["new", "same", "unusable"]
 _Became = Literal["new", "same", "unusable", "restored", "there", "refused"]
@@ -54,7 +54,6 @@ def import_snapshots(
     *,
     show: Show,
     dry_run: bool = False,
-    strategy: str | None = None,
     now: datetime | None = None,
 ) -> list[Imported]:
     """Take over all files of a folder, and work out what follows from the earliest one on.
@@ -64,7 +63,6 @@ def import_snapshots(
         folder: Where from.
         show: Told how far it is.
         dry_run: Whether to tell only what would become of them.
-        strategy: The name of a strategy instead of each field's own; None for these.
         now: The present, an aware time; None: that of the clock.
 
     Returns:
@@ -75,13 +73,13 @@ def import_snapshots(
         psycopg.Error: The ledger cannot be read or written.
     """
     files = folder.paths(".json")
-    asked = {(one.provider, one.instrument): one for one in session.run(subjects)}
+    known = {_about(one): one for one in session.run(every_subject)}
     now = now or datetime.now(UTC)
-    found, refused = _looked_at(folder, files, asked, now)
+    found, refused = _looked_at(folder, files, known, now)
     done = list(refused)
     for instrument, group in groupby(found, key=lambda one: one.subject.instrument_id):
         work = partial(
-            _Import(folder, now, strategy, dry_run=dry_run).take_over,
+            _Import(folder, now, dry_run=dry_run).take_over,
             instrument_id=instrument,
             files=list(group),
         )
@@ -102,7 +100,7 @@ class _File:
 def _looked_at(
     folder: Folder,
     paths: Sequence[str],
-    asked: Mapping[tuple[str, str], Subject],
+    known: Mapping[_About, Subject],
     now: datetime,
 ) -> tuple[list[_File], list[Imported]]:
     """Read all files; return those that may be taken over, in order, and those that are refused."""
@@ -110,7 +108,7 @@ def _looked_at(
     for path in paths:
         try:
             file = read_file(folder, path)
-            subject = _subject(path, file, asked, now)
+            subject = _subject(path, file, known, now)
         except BadFile as error:
             refused.append(Imported(path, "refused", str(error)))
         else:
@@ -119,29 +117,24 @@ def _looked_at(
     return found, refused
 
 
+_About = tuple[str, str, str, str]
+
+
+def _about(one: Subject | SnapshotFile) -> _About:
+    return one.instrument, one.provider, one.client, one.symbol
+
+
 def _subject(
-    path: str, file: SnapshotFile, asked: Mapping[tuple[str, str], Subject], now: datetime
+    path: str, file: SnapshotFile, known: Mapping[_About, Subject], now: datetime
 ) -> Subject:
     """Return whom a file is about.
 
     Raises:
-        BadFile: Nobody is asked about that here, or by another symbol or client.
+        BadFile: Nobody is or was asked about that here, or by another symbol or client.
     """
-    subject = asked.get((file.provider, file.instrument))
+    subject = known.get(_about(file))
     if subject is None:
-        raise BadFile(
-            f"{path}: {file.provider} is not asked about {file.instrument} here; add it to the "
-            "universe (instruments, fundamentals) and run `minuteledger migrate`"
-        )
-    for what, mine, theirs in (
-        ("symbol", subject.symbol, file.symbol),
-        ("client", subject.client, file.client),
-    ):
-        if mine != theirs:
-            raise BadFile(
-                f"{path}: it is of the {what} {theirs!r}, but {file.provider} is asked about "
-                f"{file.instrument} by {mine!r}; move it out of the folder, or mend the universe"
-            )
+        raise BadFile(f"{path}: {_why_unknown(file, known)}")
     if file.document not in DOCUMENTS[file.client]:
         raise BadFile(
             f"{path}: {file.document!r} is no document of {file.client}; use one of: "
@@ -155,13 +148,26 @@ def _subject(
     return subject
 
 
+def _why_unknown(file: SnapshotFile, known: Iterable[_About]) -> str:
+    others = [one for one in known if one[:2] == (file.instrument, file.provider)]
+    if not others:
+        return (
+            f"{file.provider} is not asked about {file.instrument} here; add it to the universe "
+            "(instruments, fundamentals) and run `minuteledger migrate`"
+        )
+    asked = " or ".join(f"{symbol!r} (client {client})" for *_, client, symbol in others)
+    return (
+        f"it is of the symbol {file.symbol!r} (client {file.client}), but {file.provider} is asked "
+        f"about {file.instrument} by {asked}; move it out of the folder, or mend the universe"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Import:
     """Takes files over, an instrument's in one transaction."""
 
     folder: Folder
     now: datetime
-    strategy: str | None
     dry_run: bool
 
     def take_over(
@@ -179,7 +185,7 @@ class _Import:
             if self.dry_run:
                 raise psycopg.Rollback(transaction)
             if changed:
-                follow(connection, registry(), instrument_id, min(changed), self.strategy)
+                follow(connection, registry(), instrument_id, min(changed))
         return done
 
     def _one(self, connection: psycopg.Connection, one: _File) -> Imported:
@@ -215,7 +221,6 @@ class _Import:
         other = archived.another_meanwhile(
             connection,
             subject_id=one.subject.id,
-            symbol=file.symbol,
             document=file.document,
             digest=file.sha256,
             since=file.fetched_at,

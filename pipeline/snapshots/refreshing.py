@@ -119,7 +119,6 @@ def refresh(
     subjects: Sequence[Subject],
     *,
     force: bool = False,
-    strategy: str | None = None,
     patience: Patience | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Sequence[Refreshed]:
@@ -130,7 +129,6 @@ def refresh(
         provider: The client to ask.
         subjects: Whom to ask it about; all of this provider.
         force: Whether to ask for all of their documents, due or not.
-        strategy: The name of a strategy instead of each field's own; None for these.
         patience: How often to ask.
         clock: The present, an aware UTC datetime.
 
@@ -146,7 +144,7 @@ def refresh(
     done: list[Refreshed] = []
     for subject, documents in groupby(wanted, key=lambda one: one.subject):
         answers = [asking.ask(subject, one.document) for one in documents]
-        done += session.run(partial(_keep, subject=subject, answers=answers, strategy=strategy))
+        done += session.run(partial(_keep, subject=subject, answers=answers))
     return done
 
 
@@ -187,13 +185,12 @@ def _keep(
     connection: psycopg.Connection,
     subject: Subject,
     answers: Sequence[_Answer],
-    strategy: str | None,
 ) -> list[Refreshed]:
     with connection.transaction():
         found = [_keep_one(connection, subject, answer) for answer in answers]
         heard = [a.at for a, one in zip(answers, found, strict=True) if one.outcome in _HEARD]
         if heard:
-            follow(connection, registry(), subject.instrument_id, min(heard), strategy)
+            follow(connection, registry(), subject.instrument_id, min(heard))
     return found
 
 

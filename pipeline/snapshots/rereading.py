@@ -95,7 +95,6 @@ def reread(
     provider: str | None = None,
     *,
     everything: bool = False,
-    strategy: str | None = None,
 ) -> Sequence[Reread]:
     """Read an instrument's kept documents again, and work out its history from the first change on.
 
@@ -104,7 +103,6 @@ def reread(
         instrument: The instrument's key.
         provider: Only documents of this provider; None for all.
         everything: Whether to read those again that this version of the registry has read.
-        strategy: The name of a strategy instead of each field's own; None for these.
 
     Returns:
         In which documents something changed, and what, by provider, document and time.
@@ -114,7 +112,6 @@ def reread(
         instrument=instrument,
         provider=provider,
         version=_version(everything),
-        strategy=strategy,
     )
     return session.run(work)
 
@@ -128,18 +125,18 @@ def _reread(
     instrument: str,
     provider: str | None,
     version: str | None,
-    strategy: str | None,
 ) -> list[Reread]:
     changed: list[Reread] = []
     with connection.transaction():
         number = fundamentals.lock_named(connection, instrument)
-        for one in readings.kept(connection, provider, instrument, version):
+        documents = readings.kept(connection, provider, instrument, version)
+        for one in documents:
             differences = _reread_one(connection, one)
             about = (instrument, one.subject.provider, one.document, one.fetched_at)
             changed += [Reread(*about, differences)] if differences else []
-        if changed:
-            since = min(one.fetched_at for one in changed)
-            follow(connection, registry(), number, since, strategy)
+        if documents:  # What is judged of values, as by bounds, may be otherwise where none is.
+            since = min(one.fetched_at for one in documents)
+            follow(connection, registry(), number, since)
     return changed
 
 

@@ -21,7 +21,7 @@ ORDER BY i.key, s.document, u.provider, s.fetched_at
 """
 
 _ONE: Final = """
-SELECT u.provider, u.client, i.key AS instrument, s.symbol, s.document, s.fetched_at,
+SELECT u.provider, u.client, i.key AS instrument, u.symbol, s.document, s.fetched_at,
        s.last_seen_at, s.unusable, encode(s.digest, 'hex') AS sha256,
        coalesce(s.payload, p.payload) AS payload
 FROM ledger.snapshot s
@@ -83,7 +83,6 @@ def another_meanwhile(
     connection: psycopg.Connection,
     *,
     subject_id: int,
-    symbol: str,
     document: str,
     digest: str,
     since: datetime,
@@ -96,10 +95,10 @@ def another_meanwhile(
     found = connection.execute(
         """
         SELECT fetched_at FROM ledger.snapshot
-        WHERE (subject_id, symbol, document) = (%s, %s, %s) AND encode(digest, 'hex') <> %s
+        WHERE (subject_id, document) = (%s, %s) AND encode(digest, 'hex') <> %s
           AND fetched_at <= %s AND last_seen_at >= %s ORDER BY fetched_at LIMIT 1
         """,
-        [subject_id, symbol, document, digest, until, since],
+        [subject_id, document, digest, until, since],
     ).fetchone()
     return None if found is None else found[0]
 

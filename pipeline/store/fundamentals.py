@@ -46,6 +46,8 @@ Row = Mapping[str, Any]
 """A row of `market.fundamentals_fields`, by column."""
 _OF_SNAPSHOT: Final = ("snapshot", "fetched_at", "found_at")
 """What tells of a candidate where it was first said, and not what."""
+_SAID: Final = ("provider", "document", "value", "currency", "period_end", "filed_at")
+"""What tells of a candidate what was said, and in which document, however often that came."""
 
 
 def write_combined(
@@ -53,7 +55,7 @@ def write_combined(
     registry: Registry,
     found: Mapping[int, Sequence[Combined]],
     at: datetime,
-) -> int:
+) -> Collection[int]:
     """Store what follows from what is known of instruments from a moment on.
 
     Rows that say the same as before are left alone: they tell where it was first said.
@@ -65,7 +67,7 @@ def write_combined(
         at: The moment, UTC, not before the newest row of any of the instruments began.
 
     Returns:
-        How many rows were written.
+        The instruments of which something is otherwise than before.
     """
     before = {
         (row[0], row[1]): row for row in connection.execute(_OPEN, [list(found)], binary=True)
@@ -85,7 +87,7 @@ def write_combined(
     with connection.cursor() as cursor, cursor.copy(_COPY) as stream:
         for row in new:
             stream.write_row((*row[:-1], Jsonb(row[-1])))
-    return len(new)
+    return {instrument for instrument, _ in over}
 
 
 def _end_rows(
@@ -145,6 +147,7 @@ def _told(judged: Judged) -> dict[str, Any]:
         "provider": one.provider,
         "value": _json(one.value),
         "fetched_at": one.fetched_at.isoformat(),
+        "document": one.document,
         "snapshot": one.snapshot,
         "found_at": one.found_at,
         "verdict": judged.verdict,
@@ -167,9 +170,7 @@ def _json(value: object) -> object:
 
 
 def _words(entry: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return what a candidate says, whoever tells where."""
-    said = entry.get
-    return said("provider"), said("value"), said("currency"), said("period_end"), said("filed_at")
+    return tuple(entry.get(name) for name in _SAID)
 
 
 def _first(entry: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -211,22 +212,16 @@ def newest_moment(
     return moment
 
 
-def forget(
-    connection: psycopg.Connection, instrument_id: int, since: datetime
-) -> Collection[datetime]:
-    """Take back what was combined of an instrument, and held, from a moment on.
-
-    Returns:
-        The moments at which that had been combined.
-    """
+def forget(connection: psycopg.Connection, instrument_id: int, since: datetime) -> None:
+    """Take back what was combined of an instrument, and held, from a moment on."""
     row = {"instrument": instrument_id, "since": since}
-    moments = connection.execute(
+    connection.execute(
         """
         DELETE FROM ledger.fundamental
-        WHERE instrument_id = %(instrument)s AND since >= %(since)s RETURNING since
+        WHERE instrument_id = %(instrument)s AND since >= %(since)s
         """,
         row,
-    ).fetchall()
+    )
     connection.execute(
         """
         UPDATE ledger.fundamental SET before = NULL
@@ -249,7 +244,6 @@ def forget(
         """,
         row,
     )
-    return {moment for (moment,) in moments}
 
 
 def combined_rows(connection: psycopg.Connection, instrument: str, at: datetime) -> Sequence[Row]:

@@ -21,7 +21,7 @@ _HELD: Final = f"""
 SELECT i.key AS instrument, u.provider, n.document, v.field, v.period, v.period_end,
        (SELECT min(s.fetched_at) FROM ledger.snapshot s
         JOIN ledger.snapshot_value w ON w.snapshot_id = s.id
-        WHERE (s.subject_id, s.document, s.symbol) = (n.subject_id, n.document, n.symbol)
+        WHERE (s.subject_id, s.document) = (n.subject_id, n.document)
           AND (w.field, w.period, w.instead) = (v.field, v.period, v.instead)
           AND w.instead_end IS NOT DISTINCT FROM v.instead_end) AS since,
        v.held AS why,
@@ -41,7 +41,7 @@ _SAID: Final = """
 SELECT s.id AS snapshot, s.document, s.fetched_at, v.field, v.period, v.period_end, v.number,
        v.held IS NOT NULL AS held, v.accepted,
        s.fetched_at = max(s.fetched_at) OVER (PARTITION BY s.document) AS newest
-FROM ledger.subject u JOIN ledger.snapshot s ON s.subject_id = u.id AND s.symbol = u.symbol
+FROM ledger.subject u JOIN ledger.snapshot s ON s.subject_id = u.id
 LEFT JOIN ledger.snapshot_value v
   ON v.snapshot_id = s.id AND v.field = %(field)s AND v.number IS NOT NULL
 WHERE u.id = %(subject)s AND s.unusable IS NULL

@@ -9,6 +9,8 @@ import psycopg
 from psycopg.rows import class_row
 
 from pipeline.listing import Listing
+from pipeline.store import recombinations
+from pipeline.store.recombinations import sync_strategy
 from pipeline.store.sessions import follow_sessions, sync_sessions
 from pipeline.store.subjects import sync_subjects
 from pipeline.store.timeframes import sync_timeframes
@@ -112,7 +114,11 @@ def sync_universe(connection: psycopg.Connection, universe: Universe) -> bool:
         connection.execute(_SESSIONS)
         follow_sessions(connection)
         sync_timeframes(connection, in_order(universe.timeframes))
-        sync_subjects(connection, universe.fundamentals())
+        others = sync_subjects(connection, universe.fundamentals())
+        if sync_strategy(connection, universe.combine):
+            recombinations.note(connection, None)
+        elif others:
+            recombinations.note(connection, others)
         return connection.execute(_ORDER).fetchall() != before
 
 

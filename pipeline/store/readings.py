@@ -7,7 +7,7 @@ tell. Every function runs inside the caller's transaction.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
 
@@ -16,14 +16,14 @@ import psycopg
 from pipeline.fundamentals.values import Parsed, Period, Refusal, Value
 from pipeline.store.held import mark_accepted
 from pipeline.store.snapshots import Fetched, value_of, write_parsed
-from pipeline.store.subjects import Subject, subjects
+from pipeline.store.subjects import Subject, every_subject
 
 ValueKey = tuple[str, Period, date | None]
 """Field, period and its end."""
 
 # A version of None is no version, so that all of them differ from it.
 _KEPT: Final = """
-FROM ledger.snapshot s JOIN ledger.subject u ON u.id = s.subject_id AND u.in_universe
+FROM ledger.snapshot s JOIN ledger.subject u ON u.id = s.subject_id
 JOIN ledger.instrument i ON i.id = u.instrument_id
 WHERE s.payload IS NOT NULL AND u.provider = coalesce(%(provider)s, u.provider)
   AND i.key = coalesce(%(instrument)s, i.key) AND s.registry IS DISTINCT FROM %(version)s
@@ -36,7 +36,7 @@ class Kept:
 
     Attributes:
         snapshot: The number of its snapshot.
-        subject: Whom it is about, with the symbol that was asked for.
+        subject: Whom it is about.
         document: Which document it is.
         fetched_at: When it first came, UTC.
         unusable: Why nothing in it was believed; None for a good one.
@@ -99,17 +99,17 @@ def kept(
         instrument: The instrument's key.
         version: The version of the registry that does not count; None: all do.
     """
-    asked = {one.id: one for one in subjects(connection, provider, [instrument])}
+    about = {one.id: one for one in every_subject(connection, [instrument])}
     row = {"provider": provider, "instrument": instrument, "version": version}
     found = connection.execute(
-        "SELECT s.id, u.id, s.symbol, s.document, s.fetched_at, s.unusable "
+        "SELECT s.id, u.id, s.document, s.fetched_at, s.unusable "
         + _KEPT
         + " ORDER BY u.provider, s.document, s.fetched_at",
         row,
     )
     return [
-        Kept(number, replace(asked[subject], symbol=symbol), document, at, unusable)
-        for number, subject, symbol, document, at, unusable in found
+        Kept(number, about[subject], document, at, unusable)
+        for number, subject, document, at, unusable in found
     ]
 
 

@@ -25,16 +25,15 @@ FROM ledger.fundamental, jsonb_array_elements(candidates) AS one WHERE before IS
 UNION SELECT instead FROM ledger.snapshot_value WHERE instead IS NOT NULL
 """
 
-# A symbol that has been another one may become that again: each is a sequence of its own.
 _PRUNABLE: Final[LiteralString] = f"""
 WITH good AS (
-    SELECT id, subject_id, document, symbol, fetched_at,
+    SELECT id, subject_id, document, fetched_at,
            row_number() OVER newest_first AS place,
-           row_number() OVER (PARTITION BY subject_id, document, symbol,
+           row_number() OVER (PARTITION BY subject_id, document,
                               date_trunc('month', fetched_at, 'UTC')
                               ORDER BY fetched_at DESC) = 1 AS ends_month
     FROM ledger.snapshot WHERE unusable IS NULL AND payload IS NOT NULL
-    WINDOW newest_first AS (PARTITION BY subject_id, document, symbol ORDER BY fetched_at DESC)),
+    WINDOW newest_first AS (PARTITION BY subject_id, document ORDER BY fetched_at DESC)),
 stays AS (
     SELECT id FROM good WHERE place <= 1 + %(backups)s OR %(month_ends)s AND ends_month
     UNION {_LED_TO})
@@ -44,7 +43,7 @@ SELECT s.id AS snapshot, u.provider, i.key AS instrument, s.document, s.fetched_
               CASE WHEN %(month_ends)s THEN 'too' ELSE 'do not' END)
        || CASE WHEN s.unusable IS NULL THEN '' ELSE '; unusable' END AS rule
 FROM ledger.snapshot s
-JOIN good newest USING (subject_id, document, symbol)
+JOIN good newest USING (subject_id, document)
 JOIN ledger.subject u ON u.id = s.subject_id JOIN ledger.instrument i ON i.id = u.instrument_id
 WHERE newest.place = 1 AND s.fetched_at < newest.fetched_at AND s.payload IS NOT NULL
   AND NOT EXISTS (SELECT FROM stays WHERE stays.id = s.id)

@@ -20,7 +20,7 @@ Outcome = Literal["new", "same", "none", "unusable", "failed"]
 
 NEWEST: Final[LiteralString] = """
 SELECT DISTINCT ON (document) * FROM ledger.snapshot
-WHERE subject_id = u.id AND symbol = u.symbol AND unusable IS NULL
+WHERE subject_id = u.id AND unusable IS NULL
 ORDER BY document, fetched_at DESC
 """
 """The newest usable snapshot of each document, laterally to subjects `u`."""
@@ -34,7 +34,7 @@ WITH new AS (
         SELECT min(k.checked_at) FROM ledger.snapshot_check k
         WHERE (k.subject_id, k.document) = (old.subject_id, old.document) AND k.outcome = 'same'
           AND k.checked_at > new.fetched_at AND k.checked_at < old.last_seen_at) AS again_at
-    FROM new JOIN ledger.snapshot old USING (subject_id, symbol, document)
+    FROM new JOIN ledger.snapshot old USING (subject_id, document)
     WHERE old.fetched_at < new.fetched_at AND old.last_seen_at > new.fetched_at
       AND old.unusable IS NULL
 ), before AS (
@@ -45,8 +45,8 @@ WITH new AS (
     FROM around WHERE around.id = s.id
 ), again AS (
     INSERT INTO ledger.snapshot
-        (subject_id, symbol, document, fetched_at, last_seen_at, digest, payload, registry)
-    SELECT subject_id, symbol, document, coalesce(again_at, last_seen_at), last_seen_at, digest,
+        (subject_id, document, fetched_at, last_seen_at, digest, payload, registry)
+    SELECT subject_id, document, coalesce(again_at, last_seen_at), last_seen_at, digest,
            payload, registry
     FROM around RETURNING id
 ), refused AS (
@@ -100,10 +100,10 @@ def keep(
     newest = connection.execute(
         """
         SELECT id, digest, unusable IS NULL FROM ledger.snapshot
-        WHERE (subject_id, document, symbol) = (%s, %s, %s) AND fetched_at <= %s
+        WHERE (subject_id, document) = (%s, %s) AND fetched_at <= %s
         ORDER BY fetched_at DESC LIMIT 1
         """,
-        [subject.id, fetched.document, subject.symbol, fetched.fetched_at],
+        [subject.id, fetched.document, fetched.fetched_at],
     ).fetchone()
     usable = fetched.unusable is None
     # A document that could not be read, and now can be, is news.
@@ -136,10 +136,10 @@ def note(
     connection.execute(
         """
         INSERT INTO ledger.snapshot_check
-            (subject_id, symbol, document, checked_at, outcome, detail)
-        VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
+            (subject_id, document, checked_at, outcome, detail)
+        VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
         """,
-        [subject.id, subject.symbol, document, checked_at, outcome, detail],
+        [subject.id, document, checked_at, outcome, detail],
     )
 
 
@@ -148,15 +148,13 @@ def add(connection: psycopg.Connection, subject: Subject, fetched: Fetched, vers
     found = connection.execute(
         """
         INSERT INTO ledger.snapshot
-            (subject_id, symbol, document, fetched_at, last_seen_at, digest, payload, registry,
-             unusable)
-        VALUES (%(subject)s, %(symbol)s, %(document)s, %(at)s, %(at)s, %(digest)s, %(payload)s,
+            (subject_id, document, fetched_at, last_seen_at, digest, payload, registry, unusable)
+        VALUES (%(subject)s, %(document)s, %(at)s, %(at)s, %(digest)s, %(payload)s,
                 %(version)s, %(unusable)s)
         RETURNING id
         """,
         {
             "subject": subject.id,
-            "symbol": subject.symbol,
             "document": fetched.document,
             "at": fetched.fetched_at,
             "digest": hashlib.sha256(fetched.payload.encode()).digest(),
@@ -231,10 +229,8 @@ def last_answers(
     """
     rows = connection.execute(
         """
-        SELECT k.subject_id, k.document, max(k.checked_at)
-        FROM ledger.subject u
-        JOIN ledger.snapshot_check k ON (k.subject_id, k.symbol) = (u.id, u.symbol)
-        WHERE u.id = ANY(%s) AND k.checked_at <= %s AND k.outcome IN ('new', 'same', 'none')
+        SELECT k.subject_id, k.document, max(k.checked_at) FROM ledger.snapshot_check k
+        WHERE k.subject_id = ANY(%s) AND k.checked_at <= %s AND k.outcome IN ('new', 'same', 'none')
         GROUP BY 1, 2
         """,
         [list(subject_ids), now],

@@ -7,7 +7,7 @@ transaction.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, LiteralString
 
 import psycopg
@@ -24,7 +24,7 @@ v.field, v.number, v.words, v.day, v.currency, v.period, v.period_end, v.filed_a
 
 # When a snapshot came again unchanged: as far as it was noted, and the last time in any case.
 _SNAPSHOT: Final[LiteralString] = """
-u.provider, u.client, s.document, s.id, s.fetched_at,
+u.id, u.provider, u.client, u.asked, s.document, s.id, s.fetched_at,
 ARRAY(SELECT k.checked_at FROM ledger.snapshot_check k
       WHERE (k.subject_id, k.document) = (s.subject_id, s.document)
         AND k.checked_at >= s.fetched_at AND k.checked_at <= s.last_seen_at
@@ -36,18 +36,15 @@ SELECT u.instrument_id, {_SNAPSHOT}
 FROM ledger.subject u CROSS JOIN LATERAL (
     SELECT DISTINCT ON (document) * FROM ledger.snapshot
     WHERE subject_id = u.id AND fetched_at <= %(at)s AND unusable IS NULL
-      AND (symbol = u.symbol OR %(at)s < u.symbol_since)
     ORDER BY document, fetched_at DESC) AS s
-WHERE u.instrument_id = ANY(%(instruments)s) AND (u.left_at IS NULL OR %(at)s < u.left_at)
+WHERE u.instrument_id = ANY(%(instruments)s) AND (u.asked @> %(at)s OR NOT %(asked)s)
 """  # noqa: S608  nothing of a user's is in it
 
 _SINCE: Final = f"""
 SELECT {_SNAPSHOT}
 FROM ledger.subject u JOIN ledger.snapshot s ON s.subject_id = u.id
 WHERE u.instrument_id = %s AND s.fetched_at >= %s AND s.unusable IS NULL
-  AND (s.symbol = u.symbol OR s.fetched_at < u.symbol_since)
-  AND (u.left_at IS NULL OR s.fetched_at < u.left_at)
-ORDER BY s.fetched_at, u.provider, s.document
+ORDER BY s.fetched_at, u.provider, u.id, s.document
 """  # noqa: S608
 
 _SAID: Final = f"""
@@ -60,26 +57,25 @@ SELECT s.id, s.fetched_at, s.last_seen_at, {_VALUE}
 FROM ledger.snapshot s JOIN ledger.snapshot_value v ON v.snapshot_id = s.id WHERE s.id = ANY(%s)
 """  # noqa: S608
 
+# The last of each time, rather one that is not zero; and all that a person has accepted.
 _HEARD: Final = f"""
-SELECT DISTINCT ON (u.provider, s.document, v.field, v.period, v.period_end)
-       u.provider, s.document, s.id, s.fetched_at, s.last_seen_at,
+SELECT u.id, s.document, s.id, s.fetched_at, s.last_seen_at,
        {_VALUE}, v.accepted, v.held, v.instead, v.instead_end
-FROM ledger.subject u JOIN ledger.snapshot s ON s.subject_id = u.id
-JOIN ledger.snapshot_value v ON v.snapshot_id = s.id
-WHERE u.instrument_id = %(instrument)s AND s.fetched_at < %(before)s AND s.unusable IS NULL
-  AND (s.symbol = u.symbol OR %(before)s <= u.symbol_since) AND v.number IS DISTINCT FROM 0
-ORDER BY u.provider, s.document, v.field, v.period, v.period_end, s.fetched_at DESC
+FROM (
+    SELECT v.*, row_number() OVER (
+        PARTITION BY s.subject_id, s.document, v.field, v.period, v.period_end
+        ORDER BY v.number IS NOT DISTINCT FROM 0, s.fetched_at DESC) AS place
+    FROM ledger.subject u JOIN ledger.snapshot s ON s.subject_id = u.id
+    JOIN ledger.snapshot_value v ON v.snapshot_id = s.id
+    WHERE u.instrument_id = %(instrument)s AND s.fetched_at < %(before)s AND s.unusable IS NULL
+) AS v
+JOIN ledger.snapshot s ON s.id = v.snapshot_id JOIN ledger.subject u ON u.id = s.subject_id
+WHERE v.place = 1 OR v.accepted
 """  # noqa: S608
 
 _CHECKED: Final = """
 SELECT k.checked_at FROM ledger.subject u JOIN ledger.snapshot_check k ON k.subject_id = u.id
 WHERE u.instrument_id = %s AND k.checked_at >= %s AND k.outcome IN ('new', 'same')
-"""
-
-_LEFT: Final = """
-SELECT u.provider, changed.at
-FROM ledger.subject u CROSS JOIN LATERAL (VALUES (u.left_at), (u.symbol_since)) AS changed (at)
-WHERE u.instrument_id = %s AND changed.at >= %s ORDER BY changed.at
 """
 
 _HOLD: Final = """
@@ -97,6 +93,8 @@ WHERE (snapshot_id, field, period) = (%(snapshot)s, %(field)s, %(period)s)
 _INSTANT: Final = timedelta(microseconds=1)
 """Two moments in the ledger lie at least so far apart."""
 
+_ALWAYS: Final = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+
 _Place = tuple[int, str, str, date | None]
 """Snapshot, field, period and its end."""
 
@@ -104,14 +102,23 @@ _Place = tuple[int, str, str, date | None]
 def known(
     connection: psycopg.Connection, instrument_ids: Collection[int], at: datetime
 ) -> Mapping[int, Known]:
-    """Return what was known of instruments at a moment, by number, but for its memory."""
+    """Return what was known of instruments at a moment, by number, but for its memory.
+
+    Only what those say who were asked then; nothing can be learned in addition to it.
+    """
+    return _known(connection, instrument_ids, at, asked=True)
+
+
+def _known(
+    connection: psycopg.Connection, instrument_ids: Collection[int], at: datetime, *, asked: bool
+) -> Mapping[int, Known]:
     found = {number: Known() for number in instrument_ids}
-    row = {"instruments": list(instrument_ids), "at": at}
+    row = {"instruments": list(instrument_ids), "at": at, "asked": asked}
     rows = connection.execute(_NEWEST.encode(), row).fetchall()
     statements = _statements(connection, [of_one for _, *of_one in rows])
     for (instrument, *_), one in zip(rows, statements, strict=True):
         if one is not None:
-            found[instrument].statements[one.provider, one.document] = one
+            found[instrument].statements[one.kind] = one
     return found
 
 
@@ -123,13 +130,14 @@ def known_before(connection: psycopg.Connection, instrument_id: int, moment: dat
         instrument_id: The instrument.
         moment: The moment, UTC.
     """
-    found = known(connection, [instrument_id], moment - _INSTANT)[instrument_id]
+    before = moment - _INSTANT
+    found = _known(connection, [instrument_id], before, asked=False)[instrument_id]
     row = {"instrument": instrument_id, "before": moment}
     rows = connection.execute(_HEARD.encode(), row, binary=True).fetchall()
     earlier = _earlier(connection, {instead for *_, instead, _ in rows if instead is not None})
     found.memory = Memory(
-        (provider, document, Heard(_one_said(said, earlier), _where(number, seen, said)))
-        for provider, document, number, *row in rows
+        ((subject, document), Heard(_one_said(said, earlier), _where(number, seen, said)))
+        for subject, document, number, *row in rows
         for seen, said in [(row[:2], row[2:])]
     )
     return found
@@ -148,13 +156,6 @@ def heard_since(
 ) -> set[datetime]:
     """Return when documents about an instrument came, new or unchanged, from a moment on."""
     return {moment for (moment,) in connection.execute(_CHECKED, [instrument_id, since])}
-
-
-def left_since(
-    connection: psycopg.Connection, instrument_id: int, since: datetime
-) -> Sequence[tuple[str, datetime]]:
-    """Return from when on what providers had said of an instrument no longer counts."""
-    return connection.execute(_LEFT, [instrument_id, since]).fetchall()
 
 
 def hold(connection: psycopg.Connection, statements: Sequence[Statement], at: datetime) -> None:
@@ -186,14 +187,16 @@ def _statements(
     connection: psycopg.Connection, rows: Sequence[Sequence[Any]]
 ) -> Iterator[Statement | None]:
     """Yield the statement of each row; None for a document that is no longer asked for."""
-    said = _said(connection, [number for _, _, _, number, *_ in rows])
-    for provider, client, document, number, fetched_at, seen in rows:
+    said = _said(connection, [number for *_, number, _, _ in rows])
+    for subject, provider, client, asked, document, number, fetched_at, seen in rows:
         if document not in DOCUMENTS.get(client, {}):
             yield None
             continue
         yield Statement(
+            subject=subject,
             provider=provider,
             client=client,
+            asked=tuple((one.lower or _ALWAYS[0], one.upper or _ALWAYS[1]) for one in asked),
             document=document,
             snapshot=number,
             fetched_at=fetched_at,

@@ -5,28 +5,52 @@ What belongs here: the statements. Every function runs inside the caller's trans
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final, LiteralString
 
 import psycopg
 from psycopg.rows import class_row
 
 from pipeline.universe import FundamentalsSpec
 
-_UPSERT_SUBJECT = """
-INSERT INTO ledger.subject (instrument_id, provider, client, symbol)
-SELECT id, %(provider)s, %(client)s, %(symbol)s FROM ledger.instrument WHERE key = %(instrument)s
-ON CONFLICT (instrument_id, provider) DO UPDATE
-SET client = excluded.client, symbol = excluded.symbol, in_universe = true, left_at = NULL,
-    symbol_since =
-        CASE WHEN subject.symbol = excluded.symbol THEN subject.symbol_since ELSE now() END
-WHERE (subject.client, subject.symbol, subject.in_universe)
-      IS DISTINCT FROM (excluded.client, excluded.symbol, true)
+_ROW: Final[LiteralString] = "(u.instrument_id, u.provider, u.client, u.symbol)"
+
+_WANTED: Final[LiteralString] = """
+WITH wanted AS (
+    SELECT i.id AS instrument_id, w.provider, w.client, w.symbol
+    FROM unnest(%(instruments)s::text[], %(providers)s::text[], %(clients)s::text[],
+                %(symbols)s::text[]) AS w(instrument, provider, client, symbol)
+    JOIN ledger.instrument i ON i.key = w.instrument)
 """
 
-_SUBJECTS = """
+_NO_LONGER: Final = f"""{_WANTED}
+UPDATE ledger.subject u SET asked = asked - tstzmultirange(tstzrange(now(), NULL))
+WHERE u.in_universe AND {_ROW} NOT IN (SELECT * FROM wanted)
+RETURNING instrument_id
+"""  # noqa: S608  nothing of a user's is in it
+
+# The first of an instrument at a provider counts as asked all the time: what was collected before
+# we were there may be brought in.
+_FROM_NOW_ON: Final = f"""{_WANTED}
+INSERT INTO ledger.subject AS u (instrument_id, provider, client, symbol, asked)
+SELECT w.*, tstzmultirange(tstzrange(CASE WHEN EXISTS (
+    SELECT FROM ledger.subject one
+    WHERE (one.instrument_id, one.provider) = (w.instrument_id, w.provider)) THEN now() END, NULL))
+FROM wanted w
+ON CONFLICT (instrument_id, provider, client, symbol) DO UPDATE
+SET asked = u.asked + tstzmultirange(tstzrange(now(), NULL)) WHERE NOT u.in_universe
+RETURNING instrument_id
+"""  # noqa: S608
+
+_FIELDS: Final[LiteralString] = """
 SELECT u.id, u.instrument_id, i.key AS instrument, i.asset_class, u.provider, u.client, u.symbol
 FROM ledger.subject u JOIN ledger.instrument i ON i.id = u.instrument_id
+"""
+
+_EVERY: Final = f"{_FIELDS} WHERE i.key = ANY(coalesce(%s::text[], ARRAY[i.key]))"
+
+_ASKED: Final = f"""{_FIELDS}
 WHERE u.in_universe AND u.provider = coalesce(%s, u.provider)
   AND i.key = ANY(coalesce(%s::text[], ARRAY[i.key]))
 ORDER BY i.key, u.provider
@@ -35,7 +59,7 @@ ORDER BY i.key, u.provider
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One instrument at one provider of fundamentals.
+    """One instrument at one provider of fundamentals, by one symbol and through one client.
 
     Attributes:
         id: Its number in the ledger.
@@ -56,35 +80,24 @@ class Subject:
     symbol: str
 
 
-def sync_subjects(connection: psycopg.Connection, specs: Sequence[FundamentalsSpec]) -> None:
-    """Bring the subjects in step with the universe.
+def sync_subjects(
+    connection: psycopg.Connection, specs: Sequence[FundamentalsSpec]
+) -> Collection[int]:
+    """Bring the subjects in step with the universe: whom to ask from now on, and whom no longer.
 
-    Those that it no longer names keep their history and are only marked.
+    Those that it no longer names keep their history.
+
+    Returns:
+        The numbers of the instruments about which others are asked now.
     """
-    for spec in specs:
-        row = {
-            "instrument": spec.instrument,
-            "provider": spec.provider,
-            "client": spec.client,
-            "symbol": spec.symbol,
-        }
-        connection.execute(_UPSERT_SUBJECT, row)
-    connection.execute(
-        """
-        UPDATE ledger.subject u SET in_universe = false, left_at = now() FROM ledger.instrument i
-        WHERE i.id = u.instrument_id AND u.in_universe
-          AND (i.key, u.provider) NOT IN (SELECT * FROM unnest(%s::text[], %s::text[]))
-        """,
-        [[spec.instrument for spec in specs], [spec.provider for spec in specs]],
-    )
-    # Where others are still asked, what they say is combined anew when it next is.
-    connection.execute(
-        """
-        UPDATE ledger.fundamental f SET before = now()
-        WHERE before IS NULL AND since < now() AND NOT EXISTS (
-            SELECT FROM ledger.subject u WHERE u.instrument_id = f.instrument_id AND u.in_universe)
-        """
-    )
+    wanted = {
+        "instruments": [spec.instrument for spec in specs],
+        "providers": [spec.provider for spec in specs],
+        "clients": [spec.client for spec in specs],
+        "symbols": [spec.symbol for spec in specs],
+    }
+    found = [*connection.execute(_NO_LONGER, wanted), *connection.execute(_FROM_NOW_ON, wanted)]
+    return {number for (number,) in found}
 
 
 def subjects(
@@ -101,14 +114,18 @@ def subjects(
     """
     keys = None if instruments is None else list(instruments)
     with connection.cursor(row_factory=class_row(Subject)) as cursor:
-        return cursor.execute(_SUBJECTS, [provider, keys]).fetchall()
+        return cursor.execute(_ASKED, [provider, keys]).fetchall()
 
 
-def ever_asked(connection: psycopg.Connection) -> Sequence[tuple[str, str]]:
-    """Return who is, or was, asked about what: provider and key of the instrument of each."""
-    return connection.execute(
-        """
-        SELECT u.provider, i.key
-        FROM ledger.subject u JOIN ledger.instrument i ON i.id = u.instrument_id ORDER BY 1, 2
-        """
-    ).fetchall()
+def every_subject(
+    connection: psycopg.Connection, instruments: Iterable[str] | None = None
+) -> Sequence[Subject]:
+    """Return whom providers are and were asked about, by whatever symbol, in no order.
+
+    Args:
+        connection: An open connection.
+        instruments: Only these, by key; None for all.
+    """
+    keys = None if instruments is None else list(instruments)
+    with connection.cursor(row_factory=class_row(Subject)) as cursor:
+        return cursor.execute(_EVERY, [keys]).fetchall()

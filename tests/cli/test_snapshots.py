@@ -45,7 +45,7 @@ def keeper(make_home: Callable[[], Home]) -> Home:
             payload = json.dumps([fmp_income(revenue=revenue, netIncome=100 + day)])
             fetched = read(subject, "income-statement", payload, moment)
             keep(connection, subject, fetched, registry().version)
-            follow(connection, registry(), subject.instrument_id, moment, None)
+            follow(connection, registry(), subject.instrument_id, moment)
     return made
 
 

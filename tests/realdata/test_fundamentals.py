@@ -37,7 +37,7 @@ def put(desk: Desk, provider: str, at_: datetime, documents: Mapping[str, str]) 
             fetched = read(subject, document, payload, at_)
             assert fetched.unusable is None, fetched.unusable
             keep(desk.connection, subject, fetched, registry().version)
-        follow(desk.connection, registry(), subject.instrument_id, at_, None)
+        follow(desk.connection, registry(), subject.instrument_id, at_)
 
 
 def fmp(market_data: Path) -> dict[str, str]:

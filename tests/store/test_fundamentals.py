@@ -5,17 +5,16 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from pipeline.fundamentals.registry import registry
 from pipeline.fundamentals.values import Parsed, Value
-from pipeline.snapshots.history import follow, recombine
+from pipeline.snapshots.history import follow
 from pipeline.store.database import Database
-from pipeline.store.listings import sync_universe
-from pipeline.store.snapshots import Fetched, keep, last_answers
+from pipeline.store.snapshots import Fetched, keep
 from pipeline.store.subjects import sync_subjects
 from tests.fundamentals import DAY, Desk, said, universe
 from tests.making import at
@@ -158,28 +157,6 @@ def test_a_lapsed_value_loses_to_a_fresh_one_and_is_served_stale_without_one(des
     assert row["candidates"][0]["verdict"] == "lapsed"
 
 
-def test_a_provider_that_is_no_longer_asked_takes_no_part_any_more(desk: Desk) -> None:
-    desk.hear("fmp", START, said("revenue", 391e9))
-    desk.hear("yahoo", START, said("revenue", 390e9))
-    sync_universe(desk.connection, universe("yahoo"))
-    number = desk.rows("SELECT id FROM ledger.instrument")[0][0]
-    recombine(desk.connection, registry(), [number], datetime.now(UTC), None)
-    assert desk.combined()["revenue"]["provider"] == "yahoo"
-    assert desk.combined(START)["revenue"]["provider"] == "fmp"
-
-
-def test_what_a_provider_said_while_it_was_asked_stays_part_of_the_past(desk: Desk) -> None:
-    desk.hear("fmp", START, said("revenue", 391e9))
-    desk.hear("yahoo", START, said("revenue", 390e9))
-    sync_universe(desk.connection, universe("yahoo"))
-    # As by an import: it comes late, and all after it is worked out anew.
-    desk.hear("yahoo", START - DAY, said("revenue", 380e9))
-    assert desk.combined(START - DAY)["revenue"]["provider"] == "yahoo"
-    assert desk.combined(START)["revenue"]["provider"] == "fmp"
-    assert desk.combined()["revenue"]["provider"] == "yahoo"
-    assert [one["provider"] for one in desk.combined()["revenue"]["candidates"]] == ["yahoo"]
-
-
 def test_a_quarter_never_stands_for_a_year(desk: Desk) -> None:
     quarter = replace(said("revenue", 124e9, period_end=date(2024, 12, 31)), period="quarter")
     desk.hear("fmp", START, said("revenue", 391e9))
@@ -205,35 +182,13 @@ def test_a_document_that_came_again_after_a_late_one_counts_again(desk: Desk) ->
     assert values == [391e9, 391e9, 300e9, 300e9, 391e9, 391e9]
 
 
-def test_what_the_universe_says_today_does_not_change_what_was_known_before(desk: Desk) -> None:
-    desk.hear("fmp", START, said("revenue", 391e9))
-    sync_subjects(desk.connection, universe("yahoo", "alpha_vantage").fundamentals())
-    desk.hear("yahoo", START + DAY, said("net_income", 93e9))
-    assert desk.combined(START + DAY)["revenue"]["provider"] == "fmp"
-    sync_subjects(desk.connection, ())
-    assert desk.combined() == {}
-    assert desk.combined(START + DAY)["revenue"]["provider"] == "fmp"
-
-
-def test_what_came_by_another_symbol_counts_no_more_and_all_is_due(desk: Desk) -> None:
-    desk.hear("fmp", START, said("revenue", 391e9))
-    subject = desk.subject("fmp")
-    assert len(last_answers(desk.connection, [subject.id], START + DAY)) == 1
-    other = replace(universe("fmp").fundamentals()[0], symbol="AAPL.MX")
-    sync_subjects(desk.connection, [other])
-    assert last_answers(desk.connection, [subject.id], START + DAY) == {}
-    recombine(desk.connection, registry(), [subject.instrument_id], datetime.now(UTC), None)
-    assert "revenue" not in desk.combined()
-    assert desk.combined(START)["revenue"]["value"] == 391e9
-
-
 def test_two_documents_of_a_provider_are_one_opinion(desk: Desk) -> None:
     subject = desk.subject("fmp")
     for number, (document, price) in enumerate([("profile", 225.0), ("quote", 230.0)]):
         parsed = Parsed([said("current_price", price)])
         fetched = Fetched(document, document, START + number * DAY, parsed)
         keep(desk.connection, subject, fetched, "test")
-    follow(desk.connection, registry(), subject.instrument_id, START, None)
+    follow(desk.connection, registry(), subject.instrument_id, START)
     row = desk.combined(START + DAY)["current_price"]
     assert (row["value"], row["state"]) == (230.0, "single")
     assert len(row["candidates"]) == 1

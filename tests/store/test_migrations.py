@@ -120,3 +120,49 @@ def test_the_month_partition_is_made_once_and_holds_its_month(database: Database
             """
         ).fetchone()
     assert bounds == ("FOR VALUES FROM ('2016-02-01 00:00:00+00') TO ('2016-03-01 00:00:00+00')",)
+
+
+def test_symbols_that_were_asked_one_after_another_become_subjects_of_their_times(
+    database: Database,
+) -> None:
+    with database.connect() as connection:
+        connection.autocommit = True
+        migrate(database, "0016")
+        connection.execute(
+            """
+            INSERT INTO ledger.instrument (key, asset_class) VALUES ('A', 'equity'), ('B', 'equity');
+            INSERT INTO ledger.subject (instrument_id, provider, client, symbol, symbol_since)
+            SELECT id, 'fmp', 'fmp', 'NEW', '2025-03-01Z' FROM ledger.instrument WHERE key = 'A';
+            INSERT INTO ledger.subject (instrument_id, provider, client, symbol, in_universe, left_at)
+            SELECT id, 'fmp', 'fmp', 'B', false, '2025-04-01Z'
+            FROM ledger.instrument WHERE key = 'B';
+            INSERT INTO ledger.snapshot
+                (subject_id, symbol, document, fetched_at, last_seen_at, digest, registry)
+            SELECT u.id, s.symbol, 'profile', s.at, s.at, '', '' FROM ledger.subject u,
+                (VALUES ('OLD', '2025-01-05Z'::timestamptz), ('TYPO', '2025-02-01Z'),
+                        ('NEW', '2025-03-02Z')) AS s(symbol, at) WHERE u.symbol = 'NEW';
+            INSERT INTO ledger.snapshot_check (subject_id, symbol, document, checked_at, outcome)
+            SELECT subject_id, symbol, document, fetched_at, 'new' FROM ledger.snapshot
+            """
+        )
+        told = "SELECT symbol, document, fetched_at FROM ledger.snapshot ORDER BY 3"
+        before = connection.execute(told).fetchall()
+        migrate(database)
+        found = connection.execute(
+            """
+            SELECT u.symbol, u.asked::text, u.in_universe, count(s), count(k)
+            FROM ledger.subject u LEFT JOIN ledger.snapshot s ON s.subject_id = u.id
+            LEFT JOIN ledger.snapshot_check k ON k.subject_id = u.id GROUP BY u.id ORDER BY asked, 1
+            """
+        ).fetchall()
+        day = "{} 00:00:00+00".format
+        assert {row[0]: row[1:] for row in found} == {
+            "OLD": (f'{{(,"{day("2025-02-01")}")}}', False, 1, 1),
+            "TYPO": (f'{{["{day("2025-02-01")}","{day("2025-03-01")}")}}', False, 1, 1),
+            "NEW": (f'{{["{day("2025-03-01")}",)}}', True, 1, 1),
+            "B": (f'{{(,"{day("2025-04-01")}")}}', False, 0, 0),
+        }
+        migrate(database, "0016")
+        assert connection.execute(told).fetchall() == before
+        kept = connection.execute("SELECT symbol, in_universe FROM ledger.subject ORDER BY 1")
+        assert kept.fetchall() == [("B", False), ("NEW", True)]

@@ -71,7 +71,7 @@ def test_what_an_old_parser_misread_is_put_right_and_told(
     )
     desk.connection.execute("DELETE FROM ledger.snapshot_value WHERE field = 'net_income'")
     desk.connection.execute("DELETE FROM ledger.snapshot_refusal")
-    follow(desk.connection, registry(), desk.subject("fmp", "ACME").instrument_id, START, None)
+    follow(desk.connection, registry(), desk.subject("fmp", "ACME").instrument_id, START)
     assert state(desk) != right
 
     assert instruments_to_reread(desk.connection) == ["ACME", "BETA"]
@@ -122,7 +122,7 @@ def test_what_was_unusable_and_can_be_read_now_counts_from_its_time_on(
         "DELETE FROM ledger.snapshot_value v USING ledger.snapshot s"
         " WHERE s.id = snapshot_id AND unusable IS NOT NULL"
     )
-    follow(desk.connection, registry(), desk.subject("fmp", "ACME").instrument_id, START, None)
+    follow(desk.connection, registry(), desk.subject("fmp", "ACME").instrument_id, START)
     told = [
         (one.fetched_at, each.what) for one in reread(session, "ACME") for each in one.differences
     ]

@@ -13,6 +13,7 @@ from pipeline.fundamentals.registry import registry
 from pipeline.fundamentals.values import Value
 
 THEN = datetime(2025, 3, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
 
 
 def value(field: str, number: float, end: date | None = None, currency: str = "USD") -> Value:
@@ -23,7 +24,16 @@ def statement(provider: str, snapshot: int, *values: Value) -> Statement:
     at = THEN + timedelta(days=snapshot)
     said = tuple(Said(one) for one in values)
     return Statement(
-        provider, "yahoo", "quoteSummary", snapshot, at, (at,), timedelta(days=3), said
+        subject=("yahoo", "fmp", "alpha_vantage", "second", "third").index(provider),
+        provider=provider,
+        client="yahoo",
+        asked=((datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)),),
+        document="quoteSummary",
+        snapshot=snapshot,
+        fetched_at=at,
+        seen=(at,),
+        lasts=timedelta(days=3),
+        said=said,
     )
 
 
@@ -33,7 +43,7 @@ def learnt(*statements: Statement) -> dict[str, Statement]:
     for one in statements:
         known.learn(registry(), one)
         known.set_free(one.fetched_at)
-    return {provider: one for (provider, _), one in known.statements.items()}
+    return {one.provider: one for one in known.statements.values()}
 
 
 def held(field: str, *numbers: float, others: tuple[Statement, ...] = ()) -> str | None:
@@ -157,3 +167,31 @@ def test_a_person_who_says_that_it_is_right_is_believed() -> None:
 
 def test_the_first_document_has_nothing_to_be_compared_with() -> None:
     assert held("dividend_yield", 41.0) is None
+
+
+def test_a_year_of_nothing_is_remembered_as_a_year() -> None:
+    new, old = date(2025, 9, 30), date(2024, 9, 30)
+    first = statement("fmp", 1, value("total_debt", 0.0, new), value("total_debt", 5e9, old))
+    (only,) = learnt(first, statement("fmp", 2, value("total_debt", 5e9, old)))["fmp"].said
+    assert only.held is not None
+    assert "2025-09-30 was told" in only.held
+    assert only.instead is not None
+    assert only.instead.value.value == 0
+
+
+def test_what_was_told_years_ago_says_nothing_of_the_scale_of_today() -> None:
+    years = statement("yahoo", 1, value("market_cap", 0.18e12))
+    now = replace(statement("yahoo", 9, value("market_cap", 3e12)), fetched_at=THEN + 400 * DAY)
+    assert learnt(years, now)["yahoo"].said[0].held is None
+    unit = replace(statement("yahoo", 9, value("market_cap", 180e12)), fetched_at=now.fetched_at)
+    assert learnt(years, unit)["yahoo"].said[0].held is not None
+
+
+def test_an_earlier_year_that_a_person_accepts_makes_the_later_one_wrong() -> None:
+    wrong, right = date(2025, 9, 30), date(2024, 9, 30)
+    first = statement("yahoo", 1, value("revenue", 300e9, wrong))
+    second = statement("yahoo", 2, value("revenue", 391e9, right))
+    assert learnt(first, second)["yahoo"].said[0].held is not None
+    accepted = replace(second, said=(replace(second.said[0], accepted=True),))
+    third = statement("yahoo", 3, value("revenue", 391e9, right))
+    assert learnt(first, accepted, third)["yahoo"].said[0].held is None

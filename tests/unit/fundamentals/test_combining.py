@@ -26,11 +26,13 @@ def says(provider: str, value: float | str | date, **changes: Any) -> Candidate:
         "client": provider,
         "value": value,
         "currency": "USD",
+        "period": "instant",
         "period_end": None,
         "filed_at": None,
         "fetched_at": AT - timedelta(days=1),
         "confirmed_at": AT - timedelta(days=1),
         "lasts": timedelta(days=3),
+        "document": "profile",
         "snapshot": 1,
         "found_at": "somewhere",
     }
