@@ -29,7 +29,10 @@ LEFT JOIN LATERAL (
            (SELECT count(*) FROM ledger.snapshot_refusal WHERE snapshot_id = s.id) AS refusals,
            (SELECT count(*) FROM ledger.snapshot_value
             WHERE snapshot_id = s.id AND held IS NOT NULL) AS held) AS n ON s.id IS NOT NULL
-WHERE u.provider = %s AND i.key = ANY(%s)
+WHERE u.provider = %s AND i.key = ANY(%s) AND u.id = (
+    SELECT one.id FROM ledger.subject one
+    WHERE (one.instrument_id, one.provider) = (u.instrument_id, u.provider)
+    ORDER BY one.in_universe DESC, upper(one.asked) DESC NULLS LAST, one.id DESC LIMIT 1)
 ORDER BY i.key, k.document
 """  # noqa: S608  nothing of a user's is in it
 

@@ -356,6 +356,7 @@ def test_combining_by_hand_asks_nobody_and_follows_another_strategy(
     assert location.stored(who) == "fmp"
     file = location.universe_file
     file.write_text("combine: freshest\n" + file.read_text())
+    location.sync()
     result = run(location, COMBINED, "ACM-USD", "CETA")
     assert result.success
     assert asked(venue) == 0

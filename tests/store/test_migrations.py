@@ -130,12 +130,15 @@ def test_symbols_that_were_asked_one_after_another_become_subjects_of_their_time
         migrate(database, "0016")
         connection.execute(
             """
-            INSERT INTO ledger.instrument (key, asset_class) VALUES ('A', 'equity'), ('B', 'equity');
-            INSERT INTO ledger.subject (instrument_id, provider, client, symbol, symbol_since)
-            SELECT id, 'fmp', 'fmp', 'NEW', '2025-03-01Z' FROM ledger.instrument WHERE key = 'A';
-            INSERT INTO ledger.subject (instrument_id, provider, client, symbol, in_universe, left_at)
-            SELECT id, 'fmp', 'fmp', 'B', false, '2025-04-01Z'
-            FROM ledger.instrument WHERE key = 'B';
+            INSERT INTO ledger.instrument (key, asset_class)
+            VALUES ('A', 'equity'), ('B', 'equity');
+            INSERT INTO ledger.subject
+                (instrument_id, provider, client, symbol, symbol_since, in_universe, left_at)
+            SELECT i.id, 'fmp', 'fmp', s.symbol, s.since, s.until IS NULL, s.until
+            FROM ledger.instrument i JOIN
+                (VALUES ('A', 'NEW', '2025-03-01Z'::timestamptz, NULL::timestamptz),
+                        ('B', 'B', '-infinity', '2025-04-01Z'))
+                AS s(key, symbol, since, until) USING (key);
             INSERT INTO ledger.snapshot
                 (subject_id, symbol, document, fetched_at, last_seen_at, digest, registry)
             SELECT u.id, s.symbol, 'profile', s.at, s.at, '', '' FROM ledger.subject u,

@@ -186,8 +186,8 @@ def changed(path: Path, **values: Any) -> None:
     ("values", "why"),
     [
         ({"payload": "[]"}, r"its payload is not the one .* another copy"),
-        ({"symbol": "OTHER"}, r"of the symbol 'OTHER', .* ACME by 'ACME'"),
-        ({"client": "yahoo"}, r"of the client 'yahoo'"),
+        ({"symbol": "OTHER"}, r"of the symbol 'OTHER' \(client fmp\), .* ACME by 'ACME'"),
+        ({"client": "yahoo"}, r"\(client yahoo\), .* by 'ACME' \(client fmp\)"),
         ({"instrument": "NOBODY"}, r"fmp is not asked about NOBODY here; add it"),
         ({"document": "profiles"}, r"'profiles' is no document of fmp; use one of: profile"),
         ({"fetched_at": "2026-03-09T00:00:00Z"}, r"last_seen_at is before fetched_at"),
