@@ -160,7 +160,7 @@ def accept(
                 "document": one.document,
                 "period": f"{one.period} {one.period_end or ''}".strip(),
                 "fetched_at": one.fetched_at,
-                "value": _exact(one.number),
+                "value": _exact(one.value),
             }
             for one in values
         ]

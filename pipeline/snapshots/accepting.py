@@ -126,5 +126,13 @@ def _by_time(said: Sequence[Said]) -> Iterator[list[Said]]:
 
 
 def _alike(field: str, values: Sequence[Said]) -> Iterator[Said]:
+    """Yield values as long as they are of the first one's scale; what is no number is the same."""
     scale = registry().fields[field]
-    yield from takewhile(lambda one: of_one_scale(scale, one.number, values[0].number), values)
+    for one in values:
+        pair = one.value, values[0].value
+        if isinstance(pair[0], str) or isinstance(pair[1], str):
+            if pair[0] != pair[1]:
+                return
+        elif not of_one_scale(scale, float(pair[0]), float(pair[1])):
+            return
+        yield one

@@ -8,13 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Final
+from typing import Final, LiteralString
 
 import psycopg
 from psycopg.rows import class_row
 
 from pipeline.fundamentals.values import Period
 from pipeline.store.snapshots import NEWEST
+
+_VALUE: Final[LiteralString] = (
+    "coalesce(to_jsonb({0}.number), to_jsonb({0}.words), to_jsonb({0}.day))"
+)
 
 # All that is held after the same value has that to stand in for it.
 _HELD: Final = f"""
@@ -25,10 +29,10 @@ SELECT i.key AS instrument, u.provider, n.document, v.field, v.period, v.period_
           AND (w.field, w.period, w.instead) = (v.field, v.period, v.instead)
           AND w.instead_end IS NOT DISTINCT FROM v.instead_end) AS since,
        v.held AS why,
-       (SELECT w.number FROM ledger.snapshot_value w
+       (SELECT {_VALUE.format("w")} FROM ledger.snapshot_value w
         WHERE (w.snapshot_id, w.field, w.period) = (v.instead, v.field, v.period)
           AND w.period_end IS NOT DISTINCT FROM v.instead_end) AS old,
-       v.number AS new, v.currency
+       {_VALUE.format("v")} AS new, v.currency
 FROM ledger.subject u JOIN ledger.instrument i ON i.id = u.instrument_id
 CROSS JOIN LATERAL ({NEWEST}) AS n
 JOIN ledger.snapshot_value v ON v.snapshot_id = n.id AND v.held IS NOT NULL
@@ -37,16 +41,17 @@ WHERE u.in_universe AND u.provider = coalesce(%(provider)s, u.provider)
 ORDER BY i.key, u.provider, n.document, v.field, v.period_end
 """  # noqa: S608  nothing of a user's is in it
 
-_SAID: Final = """
-SELECT s.id AS snapshot, s.document, s.fetched_at, v.field, v.period, v.period_end, v.number,
+_SAID: Final = f"""
+SELECT s.id AS snapshot, s.document, s.fetched_at, v.field, v.period, v.period_end,
+       {_VALUE.format("v")} AS value,
        v.held IS NOT NULL AS held, v.accepted,
        s.fetched_at = max(s.fetched_at) OVER (PARTITION BY s.document) AS newest
 FROM ledger.subject u JOIN ledger.snapshot s ON s.subject_id = u.id
 LEFT JOIN ledger.snapshot_value v
-  ON v.snapshot_id = s.id AND v.field = %(field)s AND v.number IS NOT NULL
+  ON v.snapshot_id = s.id AND v.field = %(field)s
 WHERE u.id = %(subject)s AND s.unusable IS NULL
 ORDER BY s.document, v.period, v.period_end, s.fetched_at DESC
-"""
+"""  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,7 @@ class Held:
         since: Since when values of this field are held there, UTC.
         why: What is odd about it.
         old: What counts in its place.
-        new: What is held.
+        new: What is held; a date as `2024-09-28`.
         currency: What they are in; None where the field has none.
     """
 
@@ -75,14 +80,14 @@ class Held:
     period_end: date | None
     since: datetime
     why: str
-    old: float | None
-    new: float
+    old: float | str | None
+    new: float | str
     currency: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A number that a provider stated of a field.
+    """A value that a provider stated of a field.
 
     Attributes:
         snapshot: The number of the document's snapshot.
@@ -91,7 +96,7 @@ class Said:
         field: The field.
         period: What time it is about.
         period_end: Last day of that; None where the document does not say.
-        number: The value.
+        value: The value; a date as `2024-09-28`.
         held: Whether it is held back.
         accepted: Whether a person has said that it is right.
         newest: Whether the document is the newest of its kind.
@@ -103,7 +108,7 @@ class Said:
     field: str
     period: Period
     period_end: date | None
-    number: float
+    value: float | str
     held: bool
     accepted: bool
     newest: bool
@@ -125,13 +130,13 @@ def held_values(
 
 
 def said_of(connection: psycopg.Connection, subject_id: int, field: str) -> Sequence[Said]:
-    """Return the numbers that a subject's documents state of a field.
+    """Return the values that a subject's documents state of a field.
 
     Returns:
         Those about the same time in the same kind of document one after another, the newest first.
     """
     with connection.cursor(row_factory=class_row(Said)) as cursor:
-        found = cursor.execute(_SAID, {"subject": subject_id, "field": field}).fetchall()
+        found = cursor.execute(_SAID.encode(), {"subject": subject_id, "field": field}).fetchall()
     return [one for one in found if one.field is not None]
 
 

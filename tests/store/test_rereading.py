@@ -161,7 +161,7 @@ def test_a_held_value_that_a_person_accepts_counts_from_its_own_time_on(
     assert "0.0041 before" in one.why
     assert not held_values(desk.connection, "fmp")
     accepted = accept(session, Meant(desk.subject("yahoo", "ACME"), "dividend_yield"))
-    assert [one.number for one in accepted] == [0.42, 0.41]
+    assert [one.value for one in accepted] == [0.42, 0.41]
     moments = [START, START + DAY, START + 2 * DAY]
     assert [dividend_yield(desk, moment) for moment in moments] == [0.0041, 0.41, 0.42]
     assert not held_values(desk.connection)
@@ -232,7 +232,7 @@ def test_only_the_period_that_is_named_is_accepted_and_taken_back(
         desk.hear("yahoo", moment, *years, instrument="ACME")
     subject = desk.subject("yahoo", "ACME")
     accepted = accept(session, Meant(subject, "revenue", period_end=second))
-    assert [(one.period_end, one.number) for one in accepted] == [(second, 100e6)]
+    assert [(one.period_end, one.value) for one in accepted] == [(second, 100e6)]
     assert [one.period_end for one in held_values(desk.connection)] == [first]
     with pytest.raises(NothingToAccept, match=r"revenue of ACME about 2023-09-30 was accepted at"):
         accept(session, Meant(subject, "revenue", period_end=first), undo=True)
@@ -257,3 +257,31 @@ def test_what_was_accepted_in_another_document_is_not_taken_back_with_it(
     undone = accept(session, Meant(subject, "market_cap", "quote"), undo=True)
     assert [one.document for one in undone] == ["quote"]
     assert [one.document for one in held_values(desk.connection)] == ["quote"]
+
+
+def test_an_earlier_year_and_its_date_are_accepted_for_good(
+    desk: Desk, session: LedgerSession
+) -> None:
+    wrong, right = date(2025, 9, 30), date(2024, 9, 30)
+
+    def hear(day: int, number: float, end: date) -> None:
+        ended = said("fiscal_period_end", end, period_end=end)
+        desk.hear(
+            "yahoo", START + day * DAY, said("revenue", number, period_end=end), ended,
+            instrument="ACME",
+        )  # fmt: skip
+
+    hear(0, 300e9, wrong)
+    hear(1, 391e9, right)
+    found = {one.field: (one.old, one.new) for one in held_values(desk.connection)}
+    assert found == {
+        "revenue": (300e9, 391e9),
+        "fiscal_period_end": ("2025-09-30", "2024-09-30"),
+    }
+    for field in found:
+        accept(session, Meant(desk.subject("yahoo", "ACME"), field))
+    hear(2, 392e9, right)
+    now = desk.combined(START + 2 * DAY)
+    assert now["revenue"]["value"] == 392e9
+    assert now["fiscal_period_end"]["day"] == right
+    assert held_values(desk.connection) == []
