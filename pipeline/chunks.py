@@ -28,6 +28,8 @@ CHUNK_BARS = 20_000
 memory."""
 CHUNK_AGE = timedelta(seconds=5)
 """... or once its first answer is so old. A killed process loses no more than one chunk."""
+REFUSED_BAR = "RefusedBar"
+"""The error of minutes that were answered with a bar that is not credible."""
 _QUARANTINED_OF_A_REFUSED_ANSWER = 100
 
 
@@ -138,7 +140,7 @@ def _refused_minutes(missing: dict[datetime, str]) -> Iterable[Failure]:
         during = Interval(minutes[0].astimezone(UTC), minutes[-1].astimezone(UTC) + MINUTE)
         yield Failure(
             during=during,
-            error="RefusedBar",
+            error=REFUSED_BAR,
             message=f"the delivered bars break the rule {rule!r}; see ledger.quarantine",
             retryable=True,
         )

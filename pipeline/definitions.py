@@ -11,15 +11,18 @@ from collections.abc import Mapping
 import dagster as dg
 
 from assets.consolidated import consolidated
+from assets.deep_check import deep_check
 from assets.fundamentals import combined, fundamentals
 from assets.healing import heal_job
 from assets.markets import markets
 from assets.minutes import minutes
+from assets.operations import housekeeping, sizes
 from pipeline.settings import Settings, load_settings
 from pipeline.taking import has_list
 from pipeline.universe import Universe, UniverseError, load_universe
 from resources.downloads import DownloadsResource
 from resources.ledger import LedgerResource
+from sensors.schedules import schedules
 from sensors.universe import universe_sensor
 
 _log = logging.getLogger(__name__)
@@ -52,6 +55,7 @@ def build_defs(
     settings = settings or load_settings()
     assets: list[dg.AssetsDefinition | dg.AssetSpec]
     jobs: list[dg.JobDefinition] = []
+    nightly: list[dg.ScheduleDefinition] = []
     try:
         universe = universe or load_universe(settings.universe_path)
     except UniverseError as error:
@@ -64,10 +68,14 @@ def build_defs(
         assets += [consolidated(universe)] if providers else []
         assets += [fundamentals(name, universe) for name in universe.fundamentals_providers]
         assets += [combined(universe)] if universe.fundamentals_providers else []
+        assets += [deep_check(name, universe, settings) for name in providers]
+        assets += [housekeeping(universe, settings), sizes]
+        nightly = schedules(universe)
         jobs = [heal_job(provider, universe) for provider in providers]
     return dg.Definitions(
         assets=assets,
         jobs=jobs,
+        schedules=nightly,
         sensors=[universe_sensor(settings.universe_path, universe)],
         resources={
             "ledger": LedgerResource(),

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from urllib.parse import SplitResult, urlsplit
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "MINUTELEDGER_"
@@ -73,9 +73,9 @@ AbsolutePath = Annotated[Path, BeforeValidator(_absolute)]
 class Settings(BaseSettings):
     """What the environment says, checked. Immutable; every path is absolute.
 
-    `MINUTELEDGER_HOME`, `MINUTELEDGER_DATABASE_URL` and `MINUTELEDGER_UNIVERSE` fill the fields of
-    those names. The environment wins over `.env` in the current folder, and a variable that is set
-    but empty counts as not set. The vendors' keys are read by `vendor_keys`.
+    `MINUTELEDGER_HOME`, `MINUTELEDGER_DATABASE_URL` and so on fill the fields of those names. The
+    environment wins over `.env` in the current folder, and a variable that is set but empty counts
+    as not set. The vendors' keys are read by `vendor_keys`.
     """
 
     model_config = SettingsConfigDict(
@@ -95,6 +95,14 @@ class Settings(BaseSettings):
     """A PostgreSQL of the user's own; None means the embedded server under `home`."""
     universe: AbsolutePath | None = None
     """The universe file as set; read `universe_path`, which knows the default."""
+    deep_check_percent: Annotated[float, Field(ge=0, le=100)] = 1.0
+    """How much of what a provider's limit admits in a day a nightly deep check may use; 0: none."""
+    deep_check_requests: Annotated[int, Field(ge=0)] = 100
+    """The most requests that a nightly deep check may send to one provider."""
+    keep_run_details_days: Annotated[int, Field(ge=1)] = 14
+    """For how long it is kept how runs went that succeeded: steps, lines of logs."""
+    keep_runs_days: Annotated[int, Field(ge=1)] = 90
+    """For how long runs are kept whose every outcome a newer run has replaced."""
 
     @property
     def universe_path(self) -> Path:
@@ -129,7 +137,7 @@ class Settings(BaseSettings):
 
 def _problem(error: Any) -> str:  # noqa: ANN401  a pydantic ErrorDetails, or what stands for one
     name = str(error["loc"][0]) if error["loc"] else "settings"
-    variable = PREFIX + name.upper() if name in {"home", "database_url", "universe"} else name
+    variable = PREFIX + name.upper() if name in Settings.model_fields else name
     cause = error.get("ctx", {}).get("error")
     what = str(cause) if cause else f"{error['msg']}; correct it, or remove it"
     return f"{variable}: {what}"

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import date, timedelta
 
 import dagster as dg
 from pydantic import Field
 
 from pipeline.asking import Patience
+from pipeline.deep_check import Effort, Findings, deep_check
 from pipeline.download import Downloader
 from pipeline.opening import open_asked, open_listed
+from pipeline.settings import Settings
 from pipeline.snapshots.refreshing import Refreshed, refresh
 from pipeline.store.database import Database
 from pipeline.store.session import LedgerSession
@@ -59,6 +61,37 @@ class DownloadsResource(dg.ConfigurableResource["DownloadsResource"]):
         return take_list(
             universe, provider, database, patience=self._patience(), accept_short=accept_short
         )
+
+    def deep_check(
+        self,
+        database: Database,
+        universe: Universe,
+        provider: str,
+        settings: Settings,
+        *,
+        day: date,
+        requests: int | None = None,
+    ) -> Findings:
+        """Ask a provider of the universe again for settled minutes, and compare them.
+
+        Args:
+            database: The ledger's database.
+            universe: The universe.
+            provider: The provider's name in it.
+            settings: How much may be asked for.
+            day: The day whose sample is drawn.
+            requests: The most requests, instead of what the settings allow.
+
+        Raises:
+            Unsupported: There is no such client, or it cannot serve what the universe wants.
+            DatabaseError: The ledger cannot be reached.
+        """
+        with (
+            LedgerSession(database) as session,
+            open_listed(universe, provider, database) as client,
+        ):
+            most = Effort(settings.deep_check_percent, settings.deep_check_requests, requests)
+            return deep_check(session, client, most, day=day, patience=self._patience())
 
     def refresh(
         self,

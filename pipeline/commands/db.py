@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from pipeline.commands.output import CommandError, JsonOption, print_json, say
+from pipeline.commands.output import CommandError, JsonOption, print_json, print_table, say
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -81,6 +82,35 @@ def url(
     database = Database.from_settings(_settings())
     text = database.url(database.dagster_name if dagster else None)
     say(_as_analyst(text) if analyst else text)
+
+
+@app.command()
+def sizes(
+    *,
+    days: Annotated[int, typer.Option(min=1, help="Growth over so many days.")] = 30,
+    as_json: Annotated[bool, JsonOption] = False,
+) -> None:
+    """Show what the tables of both databases take now, the largest first, and how they grow.
+
+    The growth is that of the nightly measurements; there is none before the second of them.
+    """
+    from pipeline.orchestration.history import history
+    from pipeline.store.database import Database
+    from pipeline.store.sizes import growth, measure
+
+    database = Database.existing(_settings())
+    with database.connect() as ledger, history(database) as dagster:
+        found = [*measure(ledger, "market"), *measure(dagster, "dagster")]
+        rates = {(one.database, one.relation): one.bytes_a_day for one in growth(ledger, days)}
+    rows = [
+        asdict(one) | {"bytes_a_day": rates.get((one.database, one.relation))}
+        for one in sorted(found, key=lambda one: -one.bytes)
+    ]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(rows)
+        say(f"{sum(one.bytes for one in found):,} bytes in all")
 
 
 @app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})

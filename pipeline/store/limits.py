@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, Self
 
 import psycopg
@@ -25,7 +25,8 @@ from pipeline.store.database import Database
 from pipeline.store.session import LedgerSession
 
 HEALTH_KEPT: Final = timedelta(days=90)
-"""How long it is remembered how requests went, and when a provider wanted peace."""
+"""How long it is remembered how requests went, and when a provider wanted peace. Each request sees
+to that for its own provider, `forget_health` for those that nobody asks any more."""
 
 _LONGEST_SLEEP: Final = 5.0
 """Somebody may end a pause by hand."""
@@ -35,6 +36,14 @@ SELECT wait, pause, coalesce(reason, '') FROM ledger.begin_request(%s, %s, %s, %
 """
 _END = "SELECT ledger.end_request(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 _PAUSE = "SELECT ledger.pause_account(%s, %s, %s, %s, %s, %s)"
+_FORGET = """
+WITH requests AS (
+    DELETE FROM ledger.fetch_log WHERE hour < %(before)s RETURNING 1
+), pauses AS (
+    DELETE FROM ledger.pause WHERE upper(during) < %(before)s RETURNING 1
+)
+SELECT (SELECT count(*) FROM requests) + (SELECT count(*) FROM pauses)
+"""
 _LEFT = """
 SELECT ledger.budget_left(account, %s, %s, clock_timestamp()) FROM ledger.provider WHERE name = %s
 """
@@ -131,3 +140,17 @@ def budget_left(
     values = (budget.requests, budget.seconds, provider)
     row = connection.execute(_LEFT, values).fetchone()
     return max(0, row[0]) if row else budget.requests
+
+
+def forget_health(connection: psycopg.Connection, now: datetime) -> int:
+    """Forget how requests went, and when providers wanted peace, longer ago than `HEALTH_KEPT`.
+
+    Args:
+        connection: An open connection.
+        now: The present, UTC.
+
+    Returns:
+        How many rows are gone.
+    """
+    row = connection.execute(_FORGET, {"before": now - HEALTH_KEPT}).fetchone()
+    return int(row[0]) if row else 0

@@ -24,6 +24,12 @@ range come back with other prices or not at all: a wrong feed (a stamp shift, an
 is then likelier than restated history."""
 
 _VALUES = [name for name in BAR_SCHEMA.names if name != "ts"]
+
+
+def _columns(template: str) -> str:
+    return ", ".join(template.format(name=name) for name in _VALUES)
+
+
 _STORED = """
 stored AS (
     SELECT * FROM ledger.bars_1m
@@ -39,13 +45,14 @@ SELECT count(s.ts) AS stored, count(*) FILTER (WHERE s.ts IS NULL) AS new,
        count(*) FILTER (
            WHERE s.ts IS NOT NULL
              AND (s.open, s.high, s.low, s.close) IS DISTINCT FROM (d.open, d.high, d.low, d.close)
-       ) AS contradicting
+       ) AS contradicting,
+       count(*) FILTER (WHERE s.ts IS NOT NULL AND d.ts IS NULL) AS vanished,
+       count(*) FILTER (
+           WHERE s.ts IS NOT NULL AND d.ts IS NOT NULL
+             AND ({_columns("s.{name}")}) IS DISTINCT FROM ({_columns("d.{name}")})
+       ) AS differing
 FROM stored s FULL JOIN delivered d ON d.ts = s.ts
 """  # noqa: S608 - made of constants
-
-
-def _columns(template: str) -> str:
-    return ", ".join(template.format(name=name) for name in _VALUES)
 
 
 _KEEP_REVISIONS = f"""
@@ -79,6 +86,28 @@ _STORED_VALUES = f"WITH {_STORED} SELECT ts, open, high, low, close, volume FROM
 _DELIVERED_VALUES = "SELECT ts, open, high, low, close, volume FROM delivered"
 
 
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """In what an answer differs from what is stored of the same minutes, in numbers of bars.
+
+    Attributes:
+        differing: Stored bars that came back with other values, of whatever column.
+        appeared: Bars where none is stored.
+        vanished: Stored bars that did not come back.
+    """
+
+    differing: int = 0
+    appeared: int = 0
+    vanished: int = 0
+
+    def __add__(self, other: Differences) -> Differences:
+        return Differences(
+            self.differing + other.differing,
+            self.appeared + other.appeared,
+            self.vanished + other.vanished,
+        )
+
+
 class ContradictoryDelivery(Exception):
     """A delivery contradicts too many stored bars; nothing of it was stored.
 
@@ -86,10 +115,16 @@ class ContradictoryDelivery(Exception):
         compared: How many stored bars there are in its minutes.
         contradicting: How many of these came back different or not at all.
         explanation: What would explain it; None when nothing was found.
+        differences: What storing it would have changed.
     """
 
     def __init__(
-        self, span: Interval, compared: int, contradicting: int, explanation: str | None
+        self,
+        span: Interval,
+        compared: int,
+        contradicting: int,
+        explanation: str | None,
+        differences: Differences,
     ) -> None:
         super().__init__(
             f"{contradicting} of {compared} stored bars in {span} came back different or not at "
@@ -100,6 +135,7 @@ class ContradictoryDelivery(Exception):
         self.compared = compared
         self.contradicting = contradicting
         self.explanation = explanation
+        self.differences = differences
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +144,16 @@ class Merged:
 
     Attributes:
         inserted: Bars stored for the first time.
-        revised: Stored bars that came back different.
+        revised: Stored bars that came back different; one that does not come back at all is counted
+            the first time only.
         extended: Those of `inserted` that lie outside of the regular session.
+        differences: In what the delivery was not what was stored.
     """
 
     inserted: int
     revised: int
     extended: int = 0
+    differences: Differences = Differences()
 
 
 def merge(
@@ -143,16 +182,17 @@ def merge(
         ContradictoryDelivery: Too many stored bars come back different.
     """
     key = {"listing": listing_id, "answered": to_multirange(answered), "now": now}
-    compared, new, extended, contradicting = connection.execute(
-        _COMPARE, key | {"open": open_minutes}
-    ).fetchone() or (0, 0, 0, 0)
+    compared, new, extended, contradicting, vanished, differing = (
+        connection.execute(_COMPARE, key | {"open": open_minutes}).fetchone() or (0,) * 6
+    )
+    differences = Differences(differing, new, vanished)
     if not believe and contradicting >= max(CONTRADICTING_BARS, CONTRADICTING_SHARE * compared):
         span = Interval(min(answered).start, max(piece.end for piece in answered))
         explanation = _explanation(connection, key, compared, contradicting)
-        raise ContradictoryDelivery(span, compared, contradicting, explanation)
+        raise ContradictoryDelivery(span, compared, contradicting, explanation, differences)
     revised = connection.execute(_KEEP_REVISIONS, key).rowcount
     connection.execute(_UPSERT)
-    return Merged(inserted=new, revised=revised, extended=extended)
+    return Merged(new, revised, extended, differences)
 
 
 def _explanation(

@@ -18,7 +18,7 @@ from pipeline.store.coverage import coverage
 from pipeline.store.database import Database
 from pipeline.store.deliveries import Delivery, commit
 from pipeline.store.failures import Failure
-from pipeline.store.merging import ContradictoryDelivery, Merged
+from pipeline.store.merging import ContradictoryDelivery, Differences, Merged
 from pipeline.store.queries import false_sums, open_failures
 from pipeline.store.refusals import NoSuchDelivery, accept, keep
 from pipeline.store.revisions import RefusedDelivery, refused_deliveries, revisions
@@ -129,7 +129,9 @@ def test_accepting_stores_exactly_what_was_kept_and_keeps_the_old_bars(
     before = {row[0]: row[1:6] for row in stored_bars(connection, listing)}
     other = bars(DAY, price=7.0).slice(0, 1000)
     kept = refuse(connection, delivery(listing, other))
-    assert accept(connection, kept.id, NOW) == Merged(inserted=0, revised=1440)
+    found = Differences(differing=1000, vanished=440)
+    accepted = Merged(inserted=0, revised=1440, differences=found)
+    assert accept(connection, kept.id, NOW) == accepted
     after = rows_of(other) + rows_of(bars(DAY))[1000:]
     assert stored_bars(connection, listing) == after
     assert open_failures(connection) == []
