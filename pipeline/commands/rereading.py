@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.commands.output import CommandError, JsonOption, print_json, print_table, say
+from pipeline.commands.output import CommandError, JsonOption, print_json, print_table, say, warn
 from pipeline.commands.selecting import check_asked
 
 if TYPE_CHECKING:
@@ -30,13 +30,14 @@ def reparse(
     """Read kept documents again, as after a fix of the parser or of the field registry.
 
     Values that differ are replaced and shown, and what was combined is worked out anew from the
-    earliest of them on. Values that a person has accepted stay accepted if they are the same. It
-    is done instrument by instrument: what is interrupted goes on when it is run again.
+    earliest of them on. Values that a person has accepted stay accepted if they are the same.
+    Pruned documents are read, too, while they can be restored; how many are gone is told. It is
+    done instrument by instrument: what is interrupted goes on when it is run again.
     """
     from pipeline.commands.ledger import connect
     from pipeline.commands.progress import Stage, shown
     from pipeline.settings import load_settings
-    from pipeline.snapshots.rereading import instruments_to_reread, reread
+    from pipeline.snapshots.rereading import instruments_to_reread, reread, unreadable
     from pipeline.store.database import Database
     from pipeline.store.session import LedgerSession
 
@@ -44,12 +45,18 @@ def reparse(
     with connect(settings) as connection:
         check_asked(connection, provider, instrument)
         keys = instruments_to_reread(connection, provider, instrument, everything=everything)
+        gone = unreadable(connection, provider, instrument, everything=everything)
     found: list[Reread] = []
     with LedgerSession(Database.from_settings(settings)) as session, shown("instruments") as show:
         for number, key in enumerate(keys, 1):
             found += reread(session, key, provider, everything=everything)
             if not as_json:
                 show([Stage("read", "read again", number, len(keys), number == len(keys))])
+    if gone:
+        warn(
+            f"{gone} documents cannot be read again: their payloads were pruned for good. What was "
+            "read in them stays; `snapshots import` brings back what was exported"
+        )
     if as_json:
         print_json([asdict(one) for one in found])
         return

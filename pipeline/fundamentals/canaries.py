@@ -81,6 +81,8 @@ class Statement:
         seen: When it came again unchanged, in order of time, UTC.
         lasts: How long it is good for.
         said: What it says.
+        outdated: Whether another registry has read it, and this one never can: what it was taken
+            to say is not compared with what is read now.
     """
 
     subject: int
@@ -93,6 +95,7 @@ class Statement:
     seen: tuple[datetime, ...]
     lasts: timedelta
     said: tuple[Said, ...]
+    outdated: bool = False
 
     @property
     def kind(self) -> Kind:

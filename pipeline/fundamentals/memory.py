@@ -33,6 +33,8 @@ class Memory:
 
     def add(self, statement: Statement) -> None:
         """Remember what a document says, after it was judged."""
+        if statement.outdated:
+            return
         confirmed_at = max((statement.fetched_at, *statement.seen))
         for said in statement.said:
             where = Earlier(said.value, statement.snapshot, statement.fetched_at, confirmed_at)

@@ -23,7 +23,7 @@ from pipeline.snapshots.refreshing import NO_TEXT, read
 from pipeline.store import fundamentals, readings
 from pipeline.store.readings import Kept, Reading, value_key
 from pipeline.store.session import LedgerSession
-from pipeline.store.snapshots import Fetched
+from pipeline.store.snapshots import Fetched, part_what_is_around
 
 _COMPARED: Final = ("value", "currency", "filed_at", "found_at")
 """What of two values of the same field and period is compared."""
@@ -89,6 +89,20 @@ def instruments_to_reread(
     return readings.instruments_read(connection, provider, instrument, _version(everything))
 
 
+def unreadable(
+    connection: psycopg.Connection,
+    provider: str | None = None,
+    instrument: str | None = None,
+    *,
+    everything: bool = False,
+) -> int:
+    """Return how many documents cannot be read again, because their payloads are gone for good.
+
+    Arguments as of `instruments_to_reread`.
+    """
+    return readings.unreadable(connection, provider, instrument, _version(everything))
+
+
 def reread(
     session: LedgerSession,
     instrument: str,
@@ -147,6 +161,8 @@ def _reread_one(connection: psycopg.Connection, one: Kept) -> Sequence[Differenc
     new = read(one.subject, one.document, payload, one.fetched_at)
     old = readings.reading(connection, one.snapshot)
     readings.replace_reading(connection, one.snapshot, old, new, registry().version)
+    if one.unusable is not None and new.unusable is None:
+        part_what_is_around(connection, one.snapshot)
     return [*_differences(one, old, new)]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Final
+from typing import Final, LiteralString
 
 import psycopg
 
@@ -22,17 +22,20 @@ ValueKey = tuple[str, Period, date | None]
 """Field, period and its end."""
 
 # A version of None is no version, so that all of them differ from it.
-_KEPT: Final = """
+_READ: Final[LiteralString] = """
 FROM ledger.snapshot s JOIN ledger.subject u ON u.id = s.subject_id
 JOIN ledger.instrument i ON i.id = u.instrument_id
-WHERE s.payload IS NOT NULL AND u.provider = coalesce(%(provider)s, u.provider)
+LEFT JOIN ledger.pruned_payload p ON p.snapshot_id = s.id
+WHERE u.provider = coalesce(%(provider)s, u.provider)
   AND i.key = coalesce(%(instrument)s, i.key) AND s.registry IS DISTINCT FROM %(version)s
 """
+_KEPT: Final = f"{_READ} AND coalesce(s.payload, p.payload) IS NOT NULL"
+_GONE: Final = f"{_READ} AND s.payload IS NULL AND p.payload IS NULL"
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A document with its payload.
+    """A document with its payload, also one that was pruned and can be restored.
 
     Attributes:
         snapshot: The number of its snapshot.
@@ -88,6 +91,25 @@ def instruments_read(
     return [key for (key,) in found]
 
 
+def unreadable(
+    connection: psycopg.Connection,
+    provider: str | None,
+    instrument: str | None,
+    version: str | None,
+) -> int:
+    """Return how many documents that another version has read were pruned for good.
+
+    Args:
+        connection: An open connection.
+        provider: Only one provider's; None for all.
+        instrument: Only those about this one; None for all.
+        version: The version of the registry that does not count; None: all do.
+    """
+    row = {"provider": provider, "instrument": instrument, "version": version}
+    ((found,),) = connection.execute("SELECT count(*) " + _GONE, row)
+    return int(found)
+
+
 def kept(
     connection: psycopg.Connection, provider: str | None, instrument: str, version: str | None
 ) -> Sequence[Kept]:
@@ -116,7 +138,12 @@ def kept(
 def payload(connection: psycopg.Connection, snapshot: int) -> str:
     """Return a kept document as it came."""
     ((found,),) = connection.execute(
-        "SELECT payload FROM ledger.snapshot WHERE id = %s", [snapshot]
+        """
+        SELECT coalesce(s.payload, p.payload)
+        FROM ledger.snapshot s LEFT JOIN ledger.pruned_payload p ON p.snapshot_id = s.id
+        WHERE s.id = %s
+        """,
+        [snapshot],
     )
     return str(found)
 

@@ -30,11 +30,12 @@ _COME_AGAIN = """
 WITH new AS (
     SELECT * FROM ledger.snapshot WHERE id = %(snapshot)s
 ), around AS (
-    SELECT old.*, new.fetched_at AS between_at, (
+    SELECT old.*, new.fetched_at AS between_at, coalesce(old.payload, p.payload) AS whole, (
         SELECT min(k.checked_at) FROM ledger.snapshot_check k
         WHERE (k.subject_id, k.document) = (old.subject_id, old.document) AND k.outcome = 'same'
           AND k.checked_at > new.fetched_at AND k.checked_at < old.last_seen_at) AS again_at
     FROM new JOIN ledger.snapshot old USING (subject_id, document)
+    LEFT JOIN ledger.pruned_payload p ON p.snapshot_id = old.id
     WHERE old.fetched_at < new.fetched_at AND old.last_seen_at > new.fetched_at
       AND old.unusable IS NULL
 ), before AS (
@@ -47,8 +48,13 @@ WITH new AS (
     INSERT INTO ledger.snapshot
         (subject_id, document, fetched_at, last_seen_at, digest, payload, registry)
     SELECT subject_id, document, coalesce(again_at, last_seen_at), last_seen_at, digest,
-           payload, registry
+           whole, registry
     FROM around RETURNING id
+), gone AS (
+    INSERT INTO ledger.pruning (snapshot_id, pruned_at, rule, gone_at)
+    SELECT again.id, l.pruned_at, l.rule, l.gone_at
+    FROM again, around JOIN ledger.pruning l ON l.snapshot_id = around.id
+    WHERE around.whole IS NULL AND l.gone_at IS NOT NULL
 ), refused AS (
     INSERT INTO ledger.snapshot_refusal (snapshot_id, field, found_at, raw, why)
     SELECT again.id, r.field, r.found_at, r.raw, r.why
@@ -167,8 +173,18 @@ def add(connection: psycopg.Connection, subject: Subject, fetched: Fetched, vers
     ((number,),) = found
     write_parsed(connection, number, fetched.parsed)
     if fetched.unusable is None:
-        connection.execute(_COME_AGAIN, {"snapshot": number})
+        part_what_is_around(connection, number)
     return number
+
+
+def part_what_is_around(connection: psycopg.Connection, snapshot: int) -> None:
+    """Let a document that was seen both before a good one and after it be two of its kind.
+
+    Args:
+        connection: An open connection.
+        snapshot: The number of the one between, of which that was not known before.
+    """
+    connection.execute(_COME_AGAIN, {"snapshot": snapshot})
 
 
 def write_parsed(connection: psycopg.Connection, snapshot: int, parsed: Parsed) -> None:

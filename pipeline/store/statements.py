@@ -16,6 +16,7 @@ from pipeline.fundamentals.canaries import Earlier, Heard, Said, Statement
 from pipeline.fundamentals.documents import DOCUMENTS, time_to_live
 from pipeline.fundamentals.known import Known
 from pipeline.fundamentals.memory import Memory
+from pipeline.fundamentals.registry import registry
 from pipeline.store.snapshots import value_of
 
 _VALUE: Final[LiteralString] = """
@@ -28,7 +29,9 @@ u.id, u.provider, u.client, u.asked, s.document, s.id, s.fetched_at,
 ARRAY(SELECT k.checked_at FROM ledger.snapshot_check k
       WHERE (k.subject_id, k.document) = (s.subject_id, s.document)
         AND k.checked_at >= s.fetched_at AND k.checked_at <= s.last_seen_at
-        AND k.outcome IN ('new', 'same') UNION SELECT s.last_seen_at ORDER BY 1)
+        AND k.outcome IN ('new', 'same') UNION SELECT s.last_seen_at ORDER BY 1),
+CASE WHEN s.payload IS NULL AND NOT EXISTS (
+    SELECT FROM ledger.pruned_payload p WHERE p.snapshot_id = s.id) THEN s.registry END
 """
 
 _NEWEST: Final = f"""
@@ -68,6 +71,8 @@ FROM (
     FROM ledger.subject u JOIN ledger.snapshot s ON s.subject_id = u.id
     JOIN ledger.snapshot_value v ON v.snapshot_id = s.id
     WHERE u.instrument_id = %(instrument)s AND s.fetched_at < %(before)s AND s.unusable IS NULL
+      AND (s.registry = %(version)s OR s.payload IS NOT NULL OR EXISTS (
+           SELECT FROM ledger.pruned_payload p WHERE p.snapshot_id = s.id))
 ) AS v
 JOIN ledger.snapshot s ON s.id = v.snapshot_id JOIN ledger.subject u ON u.id = s.subject_id
 WHERE v.place = 1 OR v.accepted
@@ -132,7 +137,7 @@ def known_before(connection: psycopg.Connection, instrument_id: int, moment: dat
     """
     before = moment - _INSTANT
     found = _known(connection, [instrument_id], before, asked=False)[instrument_id]
-    row = {"instrument": instrument_id, "before": moment}
+    row = {"instrument": instrument_id, "before": moment, "version": registry().version}
     rows = connection.execute(_HEARD.encode(), row, binary=True).fetchall()
     earlier = _earlier(connection, {instead for *_, instead, _ in rows if instead is not None})
     found.memory = Memory(
@@ -187,8 +192,8 @@ def _statements(
     connection: psycopg.Connection, rows: Sequence[Sequence[Any]]
 ) -> Iterator[Statement | None]:
     """Yield the statement of each row; None for a document that is no longer asked for."""
-    said = _said(connection, [number for *_, number, _, _ in rows])
-    for subject, provider, client, asked, document, number, fetched_at, seen in rows:
+    said = _said(connection, [number for *_, number, _, _, _ in rows])
+    for subject, provider, client, asked, document, number, fetched_at, seen, unread in rows:
         if document not in DOCUMENTS.get(client, {}):
             yield None
             continue
@@ -203,6 +208,7 @@ def _statements(
             seen=tuple(seen),
             lasts=time_to_live(client, document),
             said=tuple(said.get(number, ())),
+            outdated=unread is not None and unread != registry().version,
         )
 
 

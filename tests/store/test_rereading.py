@@ -11,12 +11,16 @@ import pytest
 
 from pipeline.fundamentals.documents import UnknownDocument
 from pipeline.fundamentals.registry import UnknownField, registry
+from pipeline.fundamentals.values import Parsed
 from pipeline.snapshots.accepting import Meant, NothingToAccept, accept
 from pipeline.snapshots.history import follow
-from pipeline.snapshots.rereading import instruments_to_reread, reread
+from pipeline.snapshots.rereading import instruments_to_reread, reread, unreadable
 from pipeline.store.database import Database
 from pipeline.store.held import held_values
+from pipeline.store.retention import prune, pruned
 from pipeline.store.session import LedgerSession
+from pipeline.store.snapshots import Fetched, keep
+from pipeline.universe import SnapshotsConfig
 from tests.fundamentals import DAY, Desk, said, universe
 from tests.making import at
 from tests.unit.fundamentals.making import fmp_income, fmp_profile
@@ -28,6 +32,8 @@ STORED = (
     "SELECT id, registry, unusable, payload FROM ledger.snapshot ORDER BY id",
     "SELECT k.* FROM ledger.snapshot_check k ORDER BY k",
 )
+
+CAME = "SELECT id, fetched_at, last_seen_at, payload, unusable FROM ledger.snapshot ORDER BY fetched_at"
 
 
 @pytest.fixture
@@ -138,6 +144,79 @@ def test_a_pruned_document_keeps_what_was_read_in_it(desk: Desk, session: Ledger
     before = state(desk)
     assert not reread(session, "ACME", everything=True)
     assert state(desk) == before
+
+
+def misread(desk: Desk) -> None:
+    """Store five documents of which an old registry took thousands for units, and prune two."""
+    for day in range(5):
+        filed = f"2026-02-20 17:30:0{day}"  # so that no field leads to the first documents
+        send(desk, START + day * DAY, [fmp_income(revenue=1200 + day, acceptedDate=filed)])
+    desk.connection.execute("UPDATE ledger.snapshot SET registry = 'old'")
+    desk.connection.execute(
+        "UPDATE ledger.snapshot_value SET number = number * 1000 WHERE field = 'revenue'"
+    )
+    follow(desk.connection, registry(), desk.subject("fmp", "ACME").instrument_id, START)
+    keeping = SnapshotsConfig(backups=2, month_ends=False)
+    assert len(prune(desk.connection, keeping, START + 9 * DAY).pruned) == 2
+
+
+def revenues(desk: Desk) -> list[float]:
+    return [desk.combined(START + day * DAY)["revenue"]["value"] for day in range(5)]
+
+
+def test_pruned_documents_are_read_again_while_they_can_be_restored(
+    desk: Desk, session: LedgerSession
+) -> None:
+    misread(desk)
+    assert revenues(desk) == [1_200_000, 1_201_000, 1_202_000, 1_203_000, 1_204_000]
+    assert len(reread(session, "ACME")) == 5
+    assert revenues(desk) == [1200, 1201, 1202, 1203, 1204]
+    assert not held_values(desk.connection)
+    assert len(pruned(desk.connection)) == 2
+
+
+def test_what_another_registry_misread_and_nobody_can_read_again_holds_nothing_back(
+    desk: Desk, session: LedgerSession
+) -> None:
+    misread(desk)
+    prune(desk.connection, SnapshotsConfig(month_ends=False), START + 99 * DAY)
+    assert unreadable(desk.connection) == unreadable(desk.connection, "fmp", "ACME") == 2
+    assert unreadable(desk.connection, "yahoo") == 0
+    assert len(reread(session, "ACME")) == 3
+    assert revenues(desk) == [1_200_000, 1_201_000, 1202, 1203, 1204]
+    assert not held_values(desk.connection)
+    # Nor when a document comes after that, or the history is worked out from later on.
+    send(desk, START + 5 * DAY, [fmp_income(revenue=1205)])
+    send(desk, START + 5 * DAY / 2, [fmp_income(revenue=1202)])
+    assert revenues(desk)[2:] == [1202, 1203, 1204]
+    assert not held_values(desk.connection)
+
+
+def test_what_was_unusable_between_two_that_are_the_same_parts_them(
+    desk: Desk, session: LedgerSession
+) -> None:
+    send(desk, START, [fmp_income()])
+    send(desk, START + 4 * DAY, [fmp_income()])
+    send(desk, START + 2 * DAY, [fmp_income(revenue=1300)])
+    right = [one[1:] for one in desk.rows(CAME)]
+    assert len(right) == 3
+    desk.connection.execute("TRUNCATE ledger.snapshot, ledger.snapshot_check CASCADE")
+    send(desk, START, [fmp_income()])
+    send(desk, START + 4 * DAY, [fmp_income()])
+    with desk.connection.transaction():
+        odd = Fetched(
+            "income-statement",
+            json.dumps([fmp_income(revenue=1300)]),
+            START + 2 * DAY,
+            Parsed(),
+            "odd",
+        )
+        keep(desk.connection, desk.subject("fmp", "ACME"), odd, "old")
+    assert len(desk.rows(CAME)) == 2
+    reread(session, "ACME")
+    assert [one[1:] for one in desk.rows(CAME)] == right
+    values = [desk.combined(START + day * DAY)["revenue"]["value"] for day in (1, 3, 5)]
+    assert values == [1200, 1300, 1200]
 
 
 def percent(desk: Desk) -> None:

@@ -134,6 +134,34 @@ def test_a_payload_that_is_led_to_again_comes_back(desk: Desk) -> None:
     assert moments[1] in whole(desk)
 
 
+def hear_between(desk: Desk) -> list[tuple[int, bool]]:
+    """Store late what came between two that are the same; return what then has its payload."""
+    desk.hear("yahoo", START + 2 * DAY, said("current_price", 0.5))
+    return desk.rows("SELECT id, payload IS NOT NULL FROM ledger.snapshot ORDER BY fetched_at")
+
+
+def test_a_pruned_document_that_turns_out_to_be_two_can_be_restored_as_both(desk: Desk) -> None:
+    for day, price in ((0, 1.0), (4, 1.0), (6, 2.0), (7, 3.0)):
+        desk.hear("yahoo", START + day * DAY, said("current_price", price))
+    assert len(prune(desk.connection, NOTHING_MORE, NOW).pruned) == 1
+    assert [whole for _, whole in hear_between(desk)] == [False, True, True, True, True]
+    taken = prune(desk.connection, NOTHING_MORE, NOW + DAY).pruned
+    assert len(taken) == 2
+    restore(desk.connection, [one.snapshot for one in pruned(desk.connection)], NOW + DAY)
+    assert len(whole(desk)) == 5
+
+
+def test_of_a_payload_that_is_gone_the_log_says_so_of_both_that_it_was(desk: Desk) -> None:
+    for day, price in ((0, 1.0), (4, 1.0), (6, 2.0), (7, 3.0)):
+        desk.hear("yahoo", START + day * DAY, said("current_price", price))
+    for moment in (NOW, NOW + 40 * DAY):
+        prune(desk.connection, NOTHING_MORE, moment)
+    (first, _), _, (again, there), *_ = hear_between(desk)
+    assert not there
+    log = desk.rows("SELECT snapshot_id, pruned_at, gone_at FROM ledger.pruning ORDER BY 1")
+    assert log == [(number, NOW, NOW + 40 * DAY) for number in (first, again)]
+
+
 FIELDS = ("current_price", "dividend_yield", "revenue", "net_income")
 _EVERYTHING = """
 SELECT instrument, field, value, words, day, currency, period_end, provider, rule, state, spread,
