@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Literal
 from urllib.parse import quote
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from pipeline.folders import Folder
+from pipeline.fundamentals.values import Period
 
 Show = Callable[[int, int], None]
 """Told how many files of how many are done."""
@@ -23,11 +24,31 @@ class BadFile(Exception):
     """A file is no snapshot that can be taken over; the message says which, why and what to do."""
 
 
+class Accepted(BaseModel):
+    """A value of a document of which a person has said that it is right.
+
+    Attributes:
+        field: The field.
+        period: What time it is about.
+        period_end: Last day of that; None where the document does not say.
+        value: The value; a date as `2024-09-28`. It stays accepted where the same is read.
+        currency: What it is in; None where the field has none.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    field: str
+    period: Period
+    period_end: date | None
+    value: float | str
+    currency: str | None
+
+
 class SnapshotFile(BaseModel):
     """What a file holds.
 
     Attributes:
-        format: What tells it from other files.
+        format: What tells it from other files. The first format has no `seen_at` and `accepted`.
         provider: Who sent the document.
         client: The kind of client that asked for it.
         instrument: The key of the instrument that it is about.
@@ -35,6 +56,8 @@ class SnapshotFile(BaseModel):
         document: Which document it is.
         fetched_at: When it first came, UTC.
         last_seen_at: When it last came unchanged, UTC.
+        seen_at: When else it came unchanged, as far as that was noted, UTC.
+        accepted: Which of its values a person has accepted.
         unusable: Why nothing in it was believed; None for a good one.
         sha256: Of the payload in UTF-8.
         payload: The document, character by character.
@@ -42,7 +65,9 @@ class SnapshotFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    format: Literal["minuteledger snapshot 1"] = "minuteledger snapshot 1"
+    format: Literal["minuteledger snapshot 1", "minuteledger snapshot 2"] = (
+        "minuteledger snapshot 2"
+    )
     provider: str
     client: str
     instrument: str
@@ -50,6 +75,8 @@ class SnapshotFile(BaseModel):
     document: str
     fetched_at: AwareDatetime
     last_seen_at: AwareDatetime
+    seen_at: tuple[AwareDatetime, ...] = ()
+    accepted: tuple[Accepted, ...] = ()
     unusable: str | None
     sha256: str
     payload: str
@@ -105,9 +132,10 @@ def decoded(path: str, data: bytes) -> SnapshotFile:
             f"{path}: its payload is not the one that its sha256 was made of; the file was changed "
             "or damaged: take it from another copy, or move it out of the folder"
         )
-    if file.last_seen_at < file.fetched_at:
+    seen = [file.fetched_at, *file.seen_at, file.last_seen_at]
+    if seen != sorted(seen):
         raise BadFile(
-            f"{path}: last_seen_at is before fetched_at; take it from another copy, or move it "
-            "out of the folder"
+            f"{path}: fetched_at, seen_at and last_seen_at are not in order of time; take it from "
+            "another copy, or move it out of the folder"
         )
     return file

@@ -38,8 +38,8 @@ class Imported:
     Attributes:
         path: Its place below the folder.
         outcome: `new`; `unusable`: new, and nothing in it is believed; `same`: the ledger has it,
-            but did not know that it was seen so late; `restored`: its payload had been pruned;
-            `there`: the ledger has it; `refused`.
+            but did not know when it was seen or what of it was accepted; `restored`: its payload
+            had been pruned; `there`: the ledger has it; `refused`.
         detail: Why, where that is to be said.
     """
 
@@ -180,7 +180,7 @@ class _Import:
             changed = [
                 one.fetched_at
                 for one, became in zip(files, done, strict=True)
-                if became.outcome in {"new", "same"}
+                if became.outcome in {"new", "same", "restored"}
             ]
             if self.dry_run:
                 raise psycopg.Rollback(transaction)
@@ -201,20 +201,22 @@ class _Import:
     ) -> tuple[_Became, str | None]:
         there = archived.snapshot_of(connection, one.subject.id, file.document, file.fetched_at)
         if there is None:
-            self._only_one(connection, one, file)
-            return _add(connection, one.subject, file)
+            fetched = _read(one.subject, file)
+            if fetched.unusable is None:
+                self._only_one(connection, one, file)
+            return _add(connection, one.subject, file, fetched)
         if there.digest != file.sha256:
             raise BadFile(
                 f"{one.path}: the ledger has another document of that moment (snapshot "
                 f"{there.snapshot}); one of the two is wrong: move the file out of the folder"
             )
-        if file.last_seen_at > there.last_seen_at:
+        if file.last_seen_at > there.last_seen_at and there.unusable is None:
             self._only_one(connection, one, file)
-            _see_again(connection, one.subject, file, there.snapshot, there.unusable)
+        news = _became(connection, one.subject, file, there.snapshot, there.unusable)
         if not there.whole:
             archived.put_back_payload(connection, there.snapshot, file.payload, self.now)
             return "restored", None
-        return ("same" if file.last_seen_at > there.last_seen_at else "there"), None
+        return ("same" if news else "there"), None
 
     def _only_one(self, connection: psycopg.Connection, one: _File, file: SnapshotFile) -> None:
         """Refuse a document of a time in which the ledger has another."""
@@ -234,34 +236,42 @@ class _Import:
             )
 
 
+def _read(subject: Subject, file: SnapshotFile) -> Fetched:
+    if file.unusable == NO_TEXT:
+        return Fetched(file.document, file.payload, file.fetched_at, Parsed(), NO_TEXT)
+    return read(subject, file.document, file.payload, file.fetched_at)
+
+
 def _add(
-    connection: psycopg.Connection, subject: Subject, file: SnapshotFile
+    connection: psycopg.Connection, subject: Subject, file: SnapshotFile, fetched: Fetched
 ) -> tuple[_Became, str | None]:
-    """Store a document as when it came, and that it was seen again.
+    """Store a document as when it came, and what became of it.
 
     One that says the same as the one before it stays a document of its own: others, of the time
     between them, may still come.
     """
-    if file.unusable == NO_TEXT:
-        fetched = Fetched(file.document, file.payload, file.fetched_at, Parsed(), NO_TEXT)
-    else:
-        fetched = read(subject, file.document, file.payload, file.fetched_at)
     number = add(connection, subject, fetched, registry().version)
     why = fetched.unusable
     outcome: _Outcome = "new" if why is None else "unusable"
     note(connection, subject, file.document, file.fetched_at, outcome, detail=why)
-    if file.last_seen_at > file.fetched_at:
-        _see_again(connection, subject, file, number, why)
+    _became(connection, subject, file, number, why)
     return outcome, why
 
 
-def _see_again(
+def _became(
     connection: psycopg.Connection,
     subject: Subject,
     file: SnapshotFile,
     number: int,
     unusable: str | None,
-) -> None:
+) -> bool:
+    """Note when a document was seen again, and what of it was accepted; say if any of it is new."""
     archived.seen_again(connection, number, file.last_seen_at)
     outcome: _Outcome = "same" if unusable is None else "unusable"
-    note(connection, subject, file.document, file.last_seen_at, outcome, detail=unusable)
+    moments = sorted({*file.seen_at, file.last_seen_at} - {file.fetched_at})
+    noted = [
+        note(connection, subject, file.document, moment, outcome, detail=unusable)
+        for moment in moments
+    ]
+    accepted = [one.model_dump() for one in file.accepted]
+    return archived.accept_again(connection, number, accepted) or any(noted)

@@ -21,9 +21,10 @@ from pipeline.fundamentals.values import Period, Refusal
 from pipeline.snapshots.history import follow
 from pipeline.snapshots.refreshing import NO_TEXT, read
 from pipeline.store import fundamentals, readings
+from pipeline.store.parting import part_what_is_around
 from pipeline.store.readings import Kept, Reading, value_key
 from pipeline.store.session import LedgerSession
-from pipeline.store.snapshots import Fetched, part_what_is_around
+from pipeline.store.snapshots import Fetched
 
 _COMPARED: Final = ("value", "currency", "filed_at", "found_at")
 """What of two values of the same field and period is compared."""

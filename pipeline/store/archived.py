@@ -5,13 +5,16 @@ What belongs here: the statements. Every function runs inside the caller's trans
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 import psycopg
 from psycopg.rows import class_row, dict_row
+from psycopg.types.json import Jsonb
+
+from pipeline.store.held import VALUE
 
 _ALL: Final = """
 SELECT s.id FROM ledger.snapshot s
@@ -22,12 +25,29 @@ ORDER BY i.key, s.document, u.provider, s.fetched_at
 
 _ONE: Final = """
 SELECT u.provider, u.client, i.key AS instrument, u.symbol, s.document, s.fetched_at,
-       s.last_seen_at, s.unusable, encode(s.digest, 'hex') AS sha256,
+       s.last_seen_at, s.unusable, ARRAY(
+           SELECT k.checked_at FROM ledger.snapshot_check k
+           WHERE (k.subject_id, k.document) = (s.subject_id, s.document)
+             AND k.checked_at > s.fetched_at AND k.checked_at < s.last_seen_at
+             AND k.outcome = CASE WHEN s.unusable IS NULL THEN 'same' ELSE 'unusable' END
+           ORDER BY 1) AS seen_at, encode(s.digest, 'hex') AS sha256,
        coalesce(s.payload, p.payload) AS payload
 FROM ledger.snapshot s
 JOIN ledger.subject u ON u.id = s.subject_id JOIN ledger.instrument i ON i.id = u.instrument_id
 LEFT JOIN ledger.pruned_payload p ON p.snapshot_id = s.id WHERE s.id = %s
 """
+
+_ACCEPTED: Final = f"""
+SELECT v.field, v.period, v.period_end, {VALUE.format("v")} AS value, v.currency
+FROM ledger.snapshot_value v WHERE v.snapshot_id = %s AND v.accepted ORDER BY 1, 2, 3
+"""  # noqa: S608  nothing of a user's is in it
+
+_ACCEPT: Final = f"""
+UPDATE ledger.snapshot_value v SET accepted = true
+WHERE (v.snapshot_id, v.field, v.period) = (%(snapshot)s, %(field)s, %(period)s)
+  AND (v.period_end, v.currency) IS NOT DISTINCT FROM (%(period_end)s::date, %(currency)s)
+  AND {VALUE.format("v")} = %(value)s AND NOT v.accepted
+"""  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +81,7 @@ def whole_snapshot(connection: psycopg.Connection, snapshot: int) -> dict[str, A
     """Return a snapshot as a file has it; its `payload` is None if that is gone for good."""
     with connection.cursor(row_factory=dict_row) as cursor:
         (found,) = cursor.execute(_ONE, [snapshot])
-    return found
+        return found | {"accepted": cursor.execute(_ACCEPTED.encode(), [snapshot]).fetchall()}
 
 
 def snapshot_of(
@@ -88,7 +108,7 @@ def another_meanwhile(
     since: datetime,
     until: datetime,
 ) -> datetime | None:
-    """Return when another document came that was current at some time from one moment to another.
+    """Return when another good document came that was current at some time between two moments.
 
     Nobody can say which of two was current at the same time.
     """
@@ -96,7 +116,8 @@ def another_meanwhile(
         """
         SELECT fetched_at FROM ledger.snapshot
         WHERE (subject_id, document) = (%s, %s) AND encode(digest, 'hex') <> %s
-          AND fetched_at <= %s AND last_seen_at >= %s ORDER BY fetched_at LIMIT 1
+          AND unusable IS NULL AND fetched_at <= %s AND last_seen_at >= %s
+        ORDER BY fetched_at LIMIT 1
         """,
         [subject_id, document, digest, until, since],
     ).fetchone()
@@ -129,3 +150,22 @@ def seen_again(connection: psycopg.Connection, snapshot: int, at: datetime) -> N
         "UPDATE ledger.snapshot SET last_seen_at = greatest(last_seen_at, %s) WHERE id = %s",
         [at, snapshot],
     )
+
+
+def accept_again(
+    connection: psycopg.Connection, snapshot: int, values: Sequence[Mapping[str, Any]]
+) -> bool:
+    """Note that a person had accepted values of a snapshot, where the same are read in it.
+
+    Args:
+        connection: An open connection.
+        snapshot: Its number.
+        values: Field, period, period_end, value and currency of each.
+
+    Returns:
+        Whether the ledger did not know that of any.
+    """
+    with connection.cursor() as cursor:
+        rows = [{**one, "snapshot": snapshot, "value": Jsonb(one["value"])} for one in values]
+        cursor.executemany(_ACCEPT.encode(), rows)
+        return cursor.rowcount > 0

@@ -16,9 +16,10 @@ from psycopg.rows import class_row
 from pipeline.fundamentals.values import Period
 from pipeline.store.snapshots import NEWEST
 
-_VALUE: Final[LiteralString] = (
+VALUE: Final[LiteralString] = (
     "coalesce(to_jsonb({0}.number), to_jsonb({0}.words), to_jsonb({0}.day))"
 )
+"""A stated value of whatever kind as JSON, of a row of `ledger.snapshot_value`."""
 
 # All that is held after the same value has that to stand in for it.
 _HELD: Final = f"""
@@ -29,10 +30,10 @@ SELECT i.key AS instrument, u.provider, n.document, v.field, v.period, v.period_
           AND (w.field, w.period, w.instead) = (v.field, v.period, v.instead)
           AND w.instead_end IS NOT DISTINCT FROM v.instead_end) AS since,
        v.held AS why,
-       (SELECT {_VALUE.format("w")} FROM ledger.snapshot_value w
+       (SELECT {VALUE.format("w")} FROM ledger.snapshot_value w
         WHERE (w.snapshot_id, w.field, w.period) = (v.instead, v.field, v.period)
           AND w.period_end IS NOT DISTINCT FROM v.instead_end) AS old,
-       {_VALUE.format("v")} AS new, v.currency
+       {VALUE.format("v")} AS new, v.currency
 FROM ledger.subject u JOIN ledger.instrument i ON i.id = u.instrument_id
 CROSS JOIN LATERAL ({NEWEST}) AS n
 JOIN ledger.snapshot_value v ON v.snapshot_id = n.id AND v.held IS NOT NULL
@@ -43,7 +44,7 @@ ORDER BY i.key, u.provider, n.document, v.field, v.period_end
 
 _SAID: Final = f"""
 SELECT s.id AS snapshot, s.document, s.fetched_at, v.field, v.period, v.period_end,
-       {_VALUE.format("v")} AS value,
+       {VALUE.format("v")} AS value,
        v.held IS NOT NULL AS held, v.accepted,
        s.fetched_at = max(s.fetched_at) OVER (PARTITION BY s.document) AS newest
 FROM ledger.subject u JOIN ledger.snapshot s ON s.subject_id = u.id

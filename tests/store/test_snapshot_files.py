@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from pipeline.folders import DestinationError, Folder
+from pipeline.snapshots.accepting import Meant, accept
 from pipeline.snapshots.exporting import export_snapshots
 from pipeline.snapshots.importing import Imported, import_snapshots
 from pipeline.store.database import Database
@@ -139,6 +140,76 @@ def test_what_went_out_comes_in_as_it_was(
     assert state(desk) == before
 
 
+def test_when_a_document_came_again_and_what_was_accepted_come_in_too(
+    desk: Desk, session: LedgerSession, tmp_path: Path
+) -> None:
+    for n in range(8):
+        send(desk, START + n * 15 * DAY)
+    send(desk, START + 110 * DAY, revenue=1_200_000)
+    accept(session, Meant(desk.subject("fmp", "ACME"), "revenue"))
+    send(desk, START + 2 * DAY, symbol="OTHER")  # late, and of no use
+    before = state(desk)
+    late, end = START + 104 * DAY, START + 111 * DAY
+    rows = [desk.combined(moment)["revenue"] for moment in (late, end)]
+    assert [(row["state"], row["value"]) for row in rows] == [("single", 1200), ("single", 1.2e6)]
+    export(desk, tmp_path)
+    emptied(desk)
+    assert counted([one.outcome for one in take_in(session, tmp_path)]) == {"new": 2, "unusable": 1}
+    assert state(desk) == before
+    # A ledger that has the documents, but not what became of them, learns it.
+    desk.connection.execute("UPDATE ledger.snapshot_value SET accepted = false")
+    desk.connection.execute(
+        "DELETE FROM ledger.snapshot_check WHERE outcome = 'same' AND checked_at < %s", [late]
+    )
+    assert counted([one.outcome for one in take_in(session, tmp_path)]) == {"same": 2, "there": 1}
+    assert state(desk) == before
+    assert counted([one.outcome for one in take_in(session, tmp_path)]) == {"there": 3}
+
+
+def test_a_day_that_was_accepted_comes_in_too(
+    desk: Desk, session: LedgerSession, tmp_path: Path
+) -> None:
+    send(desk, START)
+    send(desk, START + DAY, date="2024-12-31")
+    accept(session, Meant(desk.subject("fmp", "ACME"), "fiscal_period_end"))
+    before = state(desk)
+    assert str(desk.combined(START + DAY)["fiscal_period_end"]["day"]) == "2024-12-31"
+    export(desk, tmp_path)
+    emptied(desk)
+    take_in(session, tmp_path)
+    assert state(desk) == before
+
+
+def test_what_was_accepted_is_not_when_something_else_is_read(
+    desk: Desk, session: LedgerSession, tmp_path: Path
+) -> None:
+    send(desk, START)
+    send(desk, START + DAY, revenue=1_200_000)
+    accept(session, Meant(desk.subject("fmp", "ACME"), "revenue"))
+    export(desk, tmp_path)
+    emptied(desk)
+    (path,) = [path for path in tmp_path.rglob("*.json") if "20260303" in path.name]
+    (accepted,) = json.loads(path.read_text())["accepted"]
+    changed(path, accepted=[accepted | {"value": 1_200_001.0}])
+    take_in(session, tmp_path)
+    assert desk.combined(START + DAY)["revenue"]["value"] == 1200
+
+
+def test_files_of_the_first_format_are_read(
+    desk: Desk, session: LedgerSession, tmp_path: Path
+) -> None:
+    send(desk, START)
+    send(desk, START + DAY)
+    before = state(desk)
+    export(desk, tmp_path)
+    (path,) = tmp_path.rglob("*.json")
+    body = json.loads(path.read_text()) | {"format": "minuteledger snapshot 1"}
+    path.write_text(json.dumps({k: v for k, v in body.items() if k not in {"seen_at", "accepted"}}))
+    emptied(desk)
+    assert counted([one.outcome for one in take_in(session, tmp_path)]) == {"new": 1}
+    assert state(desk) == before
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_files_that_come_late_and_in_any_order_change_nothing_of_the_past(
     desk: Desk, session: LedgerSession, tmp_path: Path, seed: int
@@ -190,7 +261,8 @@ def changed(path: Path, **values: Any) -> None:
         ({"client": "yahoo"}, r"\(client yahoo\), .* by 'ACME' \(client fmp\)"),
         ({"instrument": "NOBODY"}, r"fmp is not asked about NOBODY here; add it"),
         ({"document": "profiles"}, r"'profiles' is no document of fmp; use one of: profile"),
-        ({"fetched_at": "2026-03-09T00:00:00Z"}, r"last_seen_at is before fetched_at"),
+        ({"fetched_at": "2026-03-09T00:00:00Z"}, r"are not in order of time"),
+        ({"seen_at": ["2026-03-09T00:00:00Z"]}, r"fetched_at, seen_at and last_seen_at are not in"),
         ({"last_seen_at": "2027-03-09T00:00:00Z"}, r"in the future"),
         ({"fetched_at": "yesterday"}, r"fetched_at: .* another copy"),
         ({"more": 1}, r"more: "),
