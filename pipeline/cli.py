@@ -24,6 +24,7 @@ from pipeline.commands.gaps import gaps
 from pipeline.commands.heal import heal
 from pipeline.commands.importing import import_files
 from pipeline.commands.init import init
+from pipeline.commands.metrics import metrics
 from pipeline.commands.migrate import migrate
 from pipeline.commands.output import warn
 from pipeline.commands.plan import plan
@@ -59,6 +60,7 @@ for _command in (
     crosscheck,
     selection,
     doctor,
+    metrics,
 ):
     app.command()(_command)
 app.command("import")(import_files)

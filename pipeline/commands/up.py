@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.commands.output import say
+from pipeline.commands.output import CommandError, say
 
 if TYPE_CHECKING:
     from pipeline.orchestration.service import Service
@@ -17,24 +17,43 @@ INTERRUPTED = 130
 PortOption = typer.Option(help="Port of the web UI on 127.0.0.1.", min=1, max=65_535)
 
 
-def up(*, port: Annotated[int, PortOption] = PORT) -> None:
+def up(
+    *,
+    port: Annotated[int, PortOption] = PORT,
+    metrics: Annotated[
+        int | None,
+        typer.Option(help="Also serve metrics on this port of 127.0.0.1.", min=1, max=65_535),
+    ] = None,
+) -> None:
     """Serve your universe: database, Dagster with its web UI, and whatever keeps it up to date.
 
     Starts the embedded PostgreSQL when it is needed, migrates, and follows the universe file.
     Processes that die are started again. Ctrl-C ends everything but the database, which other
     commands share; `minuteledger db stop` ends that, too.
     """
+    from pipeline.orchestration import instance
     from pipeline.orchestration.interruption import Interruption
     from pipeline.orchestration.service import serving
     from pipeline.orchestration.state import claim
     from pipeline.settings import load_settings
 
     settings, interruption = load_settings(), Interruption()
-    served = False
+    served, companion = False, None
+    if metrics is not None:
+        if not instance.is_free(metrics):
+            raise CommandError(f"port {metrics} is in use; choose another with --metrics")
+        companion = (instance.metrics(metrics), lambda: instance.answers(metrics))
     try:
         with (
             claim(settings, "up") as right,
-            serving(settings, right, port=port, interruption=interruption, say=say) as service,
+            serving(
+                settings,
+                right,
+                port=port,
+                interruption=interruption,
+                say=say,
+                companion=companion,
+            ) as service,
         ):
             served = True
             _welcome(service)

@@ -75,6 +75,11 @@ def daemon() -> Program:
     return Program("daemon", command, patience=20.0)
 
 
+def metrics(port: int) -> Program:
+    """Return the process that serves metrics to Prometheus."""
+    return Program("metrics", [_script("minuteledger"), "metrics", "--port", str(port)])
+
+
 def _script(name: str) -> str:
     return str(Path(sysconfig.get_path("scripts")) / name)
 

@@ -23,6 +23,7 @@ COMMANDS = [
     "crosscheck",
     "revisions",
     "doctor",
+    "metrics",
     "snapshots",
     "universe",
     "db",

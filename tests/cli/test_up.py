@@ -26,8 +26,13 @@ def served(make_home: Callable[[], Home], markets: VenueProcess) -> Home:
 
 
 @pytest.fixture(scope="module")
-def up(served: Home) -> Iterator[Started]:
-    started = served.start("up", "--port", str(free_port()))
+def metrics_port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def up(served: Home, metrics_port: int) -> Iterator[Started]:
+    started = served.start("up", "--port", str(free_port()), "--metrics", str(metrics_port))
     started.wait_for("is up")
     yield started
     started.process.kill()
@@ -58,6 +63,13 @@ def test_up_serves_the_web_ui(up: Started) -> None:
 
     assert info["dagster_version"]
     assert len(up.children()) >= 4
+
+
+def test_up_serves_metrics(up: Started, metrics_port: int) -> None:
+    told = requests.get(f"http://127.0.0.1:{metrics_port}/metrics", timeout=30).text
+
+    assert 'minuteledger_runs_open{status="QUEUED"}' in told
+    assert 'minuteledger_minutes{provider="bitfinex",state="pending"}' in told
 
 
 def test_a_second_up_on_the_same_home_is_refused(served: Home, up: Started) -> None:
