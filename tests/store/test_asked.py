@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -14,12 +15,14 @@ from pipeline.snapshots.history import recombine
 from pipeline.snapshots.refreshing import due
 from pipeline.store.database import Database
 from pipeline.store.snapshots import Fetched, keep
+from pipeline.store.subjects import subjects
 from tests.fundamentals import DAY, Desk, said, universe
 from tests.making import at
 
 START = at("2025-02-01")
 PROVIDERS = ("fmp", "yahoo", "alpha_vantage")
 SECOND = timedelta(seconds=1)
+NUMBERS = (0.0, 1.0, 1.02, 100.0, 1e3, 1e6, -30.0)
 
 
 @pytest.fixture
@@ -192,3 +195,34 @@ def test_a_quarter_of_which_nobody_says_when_it_ended_lapses(desk: Desk) -> None
     desk.hear("alpha_vantage", later, new)
     row = desk.combined(later)["revenue_growth"]
     assert (row["value"], row["provider"]) == (0.05, "alpha_vantage")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_worked_out_anew_the_past_is_what_it_was(desk: Desk, seed: int) -> None:
+    """Whatever was said and asked in whatever order, live and anew are one."""
+    generator = random.Random(seed)
+    fields = ("revenue", "market_cap", "pe_ratio", "fiscal_period_end")
+    start = datetime.now(UTC)
+    for _ in range(25):
+        turn = generator.random()
+        if turn < 0.25:
+            asked = generator.sample(PROVIDERS, generator.randint(1, 3))
+            symbols = {name: generator.choice(["AAPL", "B", "C"]) for name in asked}
+            desk.ask(
+                universe(*asked, symbols=symbols, combine=generator.choice([None, "freshest"]))
+            )
+        elif turn < 0.35:
+            numbers = [number for (number,) in desk.rows("SELECT id FROM ledger.instrument")]
+            recombine(desk.connection, registry(), numbers, datetime.now(UTC))
+        else:
+            told = subjects(desk.connection)
+            values = [
+                said(name, date(2024, 9, 30) if name.endswith("end") else generator.choice(NUMBERS))
+                for name in generator.sample(fields, 2)
+            ]
+            desk.hear(generator.choice(told).provider, datetime.now(UTC), *values)
+    before = desk.history()
+    assert before
+    for since in (start, start + (datetime.now(UTC) - start) / 2):
+        desk.rework(since)
+        assert desk.history() == before
