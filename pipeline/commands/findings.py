@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
+from pipeline.disk import room
 from pipeline.opening import capabilities_of, open_asked, open_listed
 from pipeline.orchestration.api import DagsterApi
 from pipeline.orchestration.state import running
@@ -20,12 +19,8 @@ from pipeline.settings import PREFIX, Settings, vendor_keys
 from pipeline.store.database import Database, DatabaseError
 from pipeline.universe import ListingSpec, Universe
 
-_GIB = 1024**3
-_LITTLE_DISK = 5 * _GIB
-_NO_DISK = _GIB // 2
 _OLDEST_POSTGRES = 150_000
 _SKEW_SECONDS = 5.0
-_HEARTBEAT_SECONDS = 90.0
 _LOOKED_UP = 5
 """How many symbols are looked up one by one, where each costs a request of a slow lane."""
 
@@ -81,14 +76,13 @@ def _source(name: str) -> str:
 
 def about_disk(settings: Settings) -> Sequence[Finding]:
     """Say how much room the home folder has."""
-    place = next(path for path in (settings.home, *settings.home.parents) if path.exists())
-    if not os.access(place, os.W_OK):
+    found = room(settings.home)
+    if not os.access(found.place, os.W_OK):
         fix = "set MINUTELEDGER_HOME to a folder that you may write to"
-        return [Finding("disk", "broken", f"{place} is not writable; {fix}")]
-    free = shutil.disk_usage(place).free
-    text = f"{free / _GIB:.1f} GiB free in {place}; a million bars take 0.11 GiB"
-    state: Literal["ok", "note", "broken"] = "ok" if free > _LITTLE_DISK else "note"
-    return [Finding("disk", "broken" if free < _NO_DISK else state, text)]
+        return [Finding("disk", "broken", f"{found.place} is not writable; {fix}")]
+    states: dict[str, Literal["ok", "note", "broken"]]
+    states = {"enough": "ok", "little": "note", "nothing": "broken"}
+    return [Finding("disk", states[found.state], f"{found}; a million bars take 0.11 GiB")]
 
 
 def about_database(settings: Settings) -> Sequence[Finding]:
@@ -165,9 +159,7 @@ def about_dagster(settings: Settings) -> Sequence[Finding]:
 
 
 def _of_daemons(api: DagsterApi) -> Finding:
-    late = time.time() - _HEARTBEAT_SECONDS
-    silent = [name.lower() for name, at in api.heartbeats().items() if at < late]
-    if silent:
+    if silent := api.silent_daemons():
         text = f"{', '.join(silent)}: no sign of life for a minute; see the daemon's log"
         return Finding("daemon", "broken", text)
     return Finding("daemon", "ok", "all parts show signs of life")

@@ -140,32 +140,18 @@ def _losses(
     listing: str | None,
 ) -> list[dict[str, Any]]:
     """Return what is soon lost at the universe's providers; nothing if there is no universe."""
-    from pipeline.opening import capabilities_of
+    from pipeline.endangered import soon_lost
     from pipeline.providers.errors import Unsupported
-    from pipeline.providers.table import CAPABILITIES
-    from pipeline.store.losses import threats
     from pipeline.universe import UniverseError, load_universe
 
+    now = datetime.now(UTC)
     try:
         universe = load_universe(settings.universe_path)
-        asked = [name for name in universe.providers if provider in {None, name}]
-        moving = {name for name, row in CAPABILITIES.items() if row.history_minutes}
-        reaches = {
-            name: capabilities_of(universe, name)
-            for name in asked
-            if universe.source(name) in moving
-        }
+        losses = soon_lost(connection, universe, now, within, provider=provider, listing=listing)
     except (UniverseError, Unsupported) as error:
         warn(f"What is soon lost cannot be told: {error}")
         return []
-    now = datetime.now(UTC)
-    return [
-        asdict(threat) | {"lost_at": reach.lost_at(threat.first, now)}
-        for name, reach in reaches.items()
-        for threat in threats(
-            connection, name, reach.endangered(now, within), [listing] if listing else None
-        )
-    ]
+    return [asdict(loss.threat) | {"lost_at": loss.lost_at} for loss in losses]
 
 
 def _show_behind(behind: list[dict[str, Any]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,8 @@ from pipeline.orchestration.errors import OrchestrationError
 
 AssetKey = tuple[str, ...]
 
+HEARTBEAT_SECONDS = 90.0
+"""A daemon that has shown no sign of life for so long is not there."""
 _TIMEOUT = 120.0
 _PAGE = 500
 _AT_WORK = ["STARTING", "STARTED"]
@@ -54,12 +57,17 @@ class Backfill:
 class DagsterApi:
     """One running webserver.
 
+    Args:
+        url: Where it is.
+        timeout: How many seconds an answer may take.
+
     Raises (every method):
         OrchestrationError: It cannot be reached, or says no.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, timeout: float = _TIMEOUT) -> None:
         self.url = url
+        self._timeout = timeout
         self._http = requests.Session()
         # Whatever proxy is configured is not for a server of our own machine.
         self._http.trust_env = False
@@ -67,7 +75,7 @@ class DagsterApi:
     def answers(self) -> bool:
         """Return whether the webserver is there."""
         try:
-            return bool(self._http.get(f"{self.url}/server_info", timeout=5).ok)
+            return bool(self._http.get(f"{self.url}/server_info", timeout=min(5, self._timeout)).ok)
         except requests.RequestException:
             return False
 
@@ -89,6 +97,11 @@ class DagsterApi:
             for each in health
             if each["required"]
         }
+
+    def silent_daemons(self) -> list[str]:
+        """Return the required daemons that have shown no sign of life for a minute and a half."""
+        late = time.time() - HEARTBEAT_SECONDS
+        return [name.lower() for name, at in self.heartbeats().items() if at < late]
 
     def assets(self) -> list[Asset]:
         """Return all assets that can be materialized."""
@@ -230,7 +243,7 @@ class DagsterApi:
             response = self._http.post(
                 f"{self.url}/graphql",
                 json={"query": query, "variables": variables},
-                timeout=_TIMEOUT,
+                timeout=self._timeout,
             )
             document = response.json()
         except requests.RequestException as error:
