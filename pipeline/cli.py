@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from pipeline.commands import db, revisions, snapshots, universe
+from pipeline.commands.alerts import alerts
 from pipeline.commands.backfill import backfill
 from pipeline.commands.bars import bars
 from pipeline.commands.crosscheck import crosscheck
@@ -37,7 +38,8 @@ app = typer.Typer(
     name="minuteledger",
     help="A market-data warehouse in which every minute is accounted for.",
     epilog="Exit codes: 0 done, 1 a problem was found or something failed, 2 wrong usage, "
-    "130 interrupted. Settings come from the environment and .env; see .env.example.",
+    "130 interrupted. Settings come from the environment and .env; see "
+    ".env.example.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -59,6 +61,7 @@ for _command in (
     rebuild,
     crosscheck,
     selection,
+    alerts,
     doctor,
     metrics,
 ):

@@ -22,6 +22,7 @@ from pipeline.taking import has_list
 from pipeline.universe import Universe, UniverseError, load_universe
 from resources.downloads import DownloadsResource
 from resources.ledger import LedgerResource
+from sensors.alerts import alerts_sensor, failed_runs_sensor
 from sensors.schedules import schedules
 from sensors.universe import universe_sensor
 
@@ -76,7 +77,11 @@ def build_defs(
         assets=assets,
         jobs=jobs,
         schedules=nightly,
-        sensors=[universe_sensor(settings.universe_path, universe)],
+        sensors=[
+            universe_sensor(settings.universe_path, universe),
+            failed_runs_sensor(universe),
+            alerts_sensor(),
+        ],
         resources={
             "ledger": LedgerResource(),
             "downloads": DownloadsResource(),

@@ -5,9 +5,11 @@ Nothing here touches the disk beyond reading `.env`, and no secret ever reaches 
 """
 
 import os
+import re
 from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
 from dotenv import dotenv_values
@@ -15,6 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "MINUTELEDGER_"
+_LONGEST_DELAY = timedelta(days=366)
 _URL_EXAMPLE = "postgresql://user:password@host:5432/market"
 
 
@@ -67,15 +70,42 @@ def _database_url(secret: SecretStr) -> SecretStr:
     return SecretStr(url)
 
 
+def _web_address(secret: SecretStr) -> SecretStr:
+    url = secret.get_secret_value().strip()
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or any(letter.isspace() for letter in url):
+        # It is not repeated: whoever has it can write to where the alerts go.
+        raise ValueError("is not a web address; write https://host/path")
+    return SecretStr(url)
+
+
+def _delay(value: object) -> timedelta:
+    if isinstance(value, timedelta):
+        return value
+    text = str(value).strip()
+    if not re.fullmatch(r"[1-9]\d{0,5}[mhdw]", text, re.ASCII):
+        raise ValueError(f"is {text!r}, which is no delay; write 90m, 1h, 7d or 2w")
+    units = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+    delay = timedelta(**{units[text[-1]]: int(text[:-1])})
+    if delay > _LONGEST_DELAY:
+        raise ValueError(f"is {text!r}, which is longer than a year; write 90m, 1h, 7d or 2w")
+    return delay
+
+
+Delay = Annotated[timedelta, BeforeValidator(_delay)]
 AbsolutePath = Annotated[Path, BeforeValidator(_absolute)]
 
 
 class Settings(BaseSettings):
     """What the environment says, checked. Immutable; every path is absolute.
 
-    `MINUTELEDGER_HOME`, `MINUTELEDGER_DATABASE_URL` and so on fill the fields of those names. The
-    environment wins over `.env` in the current folder, and a variable that is set but empty counts
-    as not set. The vendors' keys are read by `vendor_keys`.
+    `MINUTELEDGER_HOME` fills the field `home`, and so on. The environment wins over `.env` in the
+    current folder, and a variable that is set but empty counts as not set. The vendors' keys are
+    read by `vendor_keys`.
     """
 
     model_config = SettingsConfigDict(
@@ -103,6 +133,14 @@ class Settings(BaseSettings):
     """For how long it is kept how runs went that succeeded: steps, lines of logs."""
     keep_runs_days: Annotated[int, Field(ge=1)] = 90
     """For how long runs are kept whose every outcome a newer run has replaced."""
+    alert_url: Annotated[SecretStr, AfterValidator(_web_address)] | None = None
+    """Where alerts are sent, which is a secret; None: they are in the log and the ledger only."""
+    alert_format: Literal["json", "slack"] = "json"
+    """The form of what is sent: ours, or the one that Slack and what is like it read."""
+    alert_stale_after: Delay = timedelta(hours=1)
+    """How long a minute may be overdue, once it should have been asked for, before that is told."""
+    alert_remind_every: Delay = timedelta(days=1)
+    """How often is told again what still stands."""
 
     @property
     def universe_path(self) -> Path:
@@ -125,6 +163,13 @@ class Settings(BaseSettings):
         return self.home / "logs"
 
     @property
+    def environment(self) -> dict[str, str]:
+        """Every setting as a process that is started has it, whatever `.env` there is; secrets."""
+        fields = dict(self) | {"universe": self.universe_path}
+        said = {name: _written(value) for name, value in fields.items() if value is not None}
+        return {f"{PREFIX}{name.upper()}": text for name, text in said.items()}
+
+    @property
     def database_label(self) -> str:
         """The database in words that are safe to show: no password, no query."""
         if self.database_url is None:
@@ -133,6 +178,14 @@ class Settings(BaseSettings):
         user = f"{parts.username}@" if parts.username else ""
         port = f":{parts.port}" if parts.port else ""
         return f"postgresql://{user}{parts.hostname or ''}{port}{parts.path}"
+
+
+def _written(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, timedelta):
+        return f"{value // timedelta(minutes=1)}m"
+    return str(value)
 
 
 def _problem(error: Any) -> str:  # noqa: ANN401  a pydantic ErrorDetails, or what stands for one

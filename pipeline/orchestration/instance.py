@@ -20,7 +20,6 @@ _ROOT = Path(__file__).parents[2]
 _INSTANCE_FILE = _ROOT / "dagster.yaml"
 _WORKSPACE_FILE = _ROOT / "workspace.yaml"
 _HIGHEST_PORT = 65_535
-_NUMBERS = ("deep_check_percent", "deep_check_requests", "keep_run_details_days", "keep_runs_days")
 EVENT_BATCH: Final = {"DAGSTER_EVENT_BATCH_SIZE": "1000"}
 """Has Dagster write what a run says of an asset's partitions together, not one by one."""
 
@@ -40,14 +39,10 @@ def environment(settings: Settings, database: Database, code_port: int) -> dict[
     ours = {
         "DAGSTER_HOME": str(settings.dagster_home),
         "PYTHONUNBUFFERED": "1",
-        f"{PREFIX}HOME": str(settings.home),
-        f"{PREFIX}UNIVERSE": str(settings.universe_path),
+        **settings.environment,
         f"{PREFIX}CODE_PORT": str(code_port),
         f"{PREFIX}DAGSTER_URL": _with_driver(database.url(database.dagster_name)),
-        **{f"{PREFIX}{name.upper()}": str(getattr(settings, name)) for name in _NUMBERS},
     }
-    if settings.database_url is not None:
-        ours[f"{PREFIX}DATABASE_URL"] = settings.database_url.get_secret_value()
     keys = {name: key.get_secret_value() for name, key in vendor_keys(KEYS).items()}
     return EVENT_BATCH | kept | ours | keys
 

@@ -22,6 +22,7 @@ COMMANDS = [
     "rebuild",
     "crosscheck",
     "revisions",
+    "alerts",
     "doctor",
     "metrics",
     "snapshots",

@@ -162,6 +162,13 @@ def test_a_process_that_dies_is_started_again(up: Started) -> None:
     wait_until(lambda: answers(url_of(up)), 120)
 
 
+def test_runs_that_failed_are_told_by_the_running_up(served: Home, up: Started) -> None:
+    def keys() -> list[str]:
+        return [one["key"] for one in served.json("alerts")["alerts"]]
+
+    wait_until(lambda: "run_failed:bitfinex__minutes" in keys(), 120)
+
+
 def answers(url: str) -> bool:
     try:
         return requests.get(f"{url}/server_info", timeout=5).ok

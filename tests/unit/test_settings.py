@@ -1,5 +1,6 @@
 """Settings: what the environment and `.env` say, and how it is said that they are wrong."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,10 @@ VARIABLES = (
     "MINUTELEDGER_HOME",
     "MINUTELEDGER_DATABASE_URL",
     "MINUTELEDGER_UNIVERSE",
+    "MINUTELEDGER_ALERT_URL",
+    "MINUTELEDGER_ALERT_FORMAT",
+    "MINUTELEDGER_ALERT_STALE_AFTER",
+    "MINUTELEDGER_ALERT_REMIND_EVERY",
     "APCA_API_KEY_ID",
     "APCA_API_SECRET_KEY",
     "ALPHAVANTAGE_API_KEY",
@@ -111,8 +116,9 @@ def test_settings_do_not_change() -> None:
 
 
 def test_no_secret_is_in_a_repr(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in VARIABLES[3:]:
+    for variable in VARIABLES[7:]:
         monkeypatch.setenv(variable, SECRET)
+    monkeypatch.setenv("MINUTELEDGER_ALERT_URL", f"https://hooks.example/{SECRET}")
     monkeypatch.setenv("MINUTELEDGER_DATABASE_URL", URL)
     settings = load_settings()
     assert SECRET not in repr(settings)
@@ -193,3 +199,58 @@ def test_a_user_without_a_home_is_told_to_set_one(monkeypatch: pytest.MonkeyPatc
 def test_an_env_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"FMP_API_KEY=\xff\xfe\n")
     assert complaint() == (".env: cannot be read (it is not UTF-8 text); correct it, or remove it")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"hooks.example/{SECRET}",
+        f"ftp://h/{SECRET}",
+        f"https:///{SECRET}",
+        f"http://[h/{SECRET}",
+        f"https://h:port/{SECRET}",
+        f"https://h:0/{SECRET}",
+        f"https://h/{SECRET} x",
+    ],
+)
+def test_an_address_of_alerts_that_cannot_work_is_refused_without_showing_it(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINUTELEDGER_ALERT_URL", url)
+    assert complaint() == ("MINUTELEDGER_ALERT_URL: is not a web address; write https://host/path")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "what"),
+    [
+        ("STALE_AFTER", "soon", "is 'soon', which is no delay; write 90m, 1h, 7d or 2w"),
+        ("REMIND_EVERY", "9999w", "is '9999w', which is longer than a year"),
+        ("FORMAT", "xml", "Input should be 'json' or 'slack'"),
+    ],
+)
+def test_what_alerts_cannot_mean_is_told(
+    name: str, value: str, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"MINUTELEDGER_ALERT_{name}", value)
+    assert complaint().startswith(f"MINUTELEDGER_ALERT_{name}: {what}")
+
+
+def test_all_settings_reach_the_processes_that_are_started(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MINUTELEDGER_ALERT_URL", f"https://hooks.example/{SECRET}")
+    monkeypatch.setenv("MINUTELEDGER_ALERT_FORMAT", "slack")
+    monkeypatch.setenv("MINUTELEDGER_ALERT_STALE_AFTER", "2h")
+    monkeypatch.setenv("MINUTELEDGER_DATABASE_URL", URL)
+    monkeypatch.setenv("MINUTELEDGER_DEEP_CHECK_PERCENT", "2.5")
+    settings = load_settings()
+    for name, value in settings.environment.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / ".env").write_text("MINUTELEDGER_UNIVERSE=/other\nMINUTELEDGER_KEEP_RUNS_DAYS=1\n")
+    assert load_settings() == load_settings(universe=settings.universe_path)
+    assert load_settings().model_dump() == settings.model_dump() | {
+        "universe": settings.universe_path
+    }
+    assert settings.alert_stale_after == timedelta(hours=2)
+    assert settings.alert_remind_every == timedelta(days=1)

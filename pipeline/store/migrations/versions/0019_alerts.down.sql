@@ -1,0 +1,2 @@
+DROP VIEW market.alerts;
+DROP TABLE ledger.alert, ledger.alert_watch;
