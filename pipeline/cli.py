@@ -23,6 +23,7 @@ from pipeline.commands.export import export
 from pipeline.commands.fundamentals import fundamentals
 from pipeline.commands.gaps import gaps
 from pipeline.commands.heal import heal
+from pipeline.commands.health import health
 from pipeline.commands.importing import import_files
 from pipeline.commands.init import init
 from pipeline.commands.metrics import metrics
@@ -38,7 +39,7 @@ app = typer.Typer(
     name="minuteledger",
     help="A market-data warehouse in which every minute is accounted for.",
     epilog="Exit codes: 0 done, 1 a problem was found or something failed, 2 wrong usage, "
-    "130 interrupted. Settings come from the environment and .env; see "
+    "130 interrupted; `health` has its own. Settings come from the environment and .env; see "
     ".env.example.",
     no_args_is_help=True,
     add_completion=False,
@@ -62,6 +63,7 @@ for _command in (
     crosscheck,
     selection,
     alerts,
+    health,
     doctor,
     metrics,
 ):

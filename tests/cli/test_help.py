@@ -23,6 +23,7 @@ COMMANDS = [
     "crosscheck",
     "revisions",
     "alerts",
+    "health",
     "doctor",
     "metrics",
     "snapshots",
@@ -54,6 +55,17 @@ def test_status_loads_neither_dagster_nor_a_provider() -> None:
     imports = "pipeline.cli, pipeline.commands.ledger, pipeline.store.coverage, pipeline.settings"
     code = f"""import sys, {imports}, pipeline.store.queries, pipeline.store.database
 print([name for name in {slow} if name in sys.modules])"""
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"
+
+
+def test_health_loads_nothing_that_takes_long() -> None:
+    slow = ("dagster", "ccxt", "pandas", "sqlalchemy", "alembic", "pyarrow")
+    code = (
+        f"import sys, pipeline.cli, pipeline.vitals\nprint([n for n in {slow} if n in sys.modules])"
+    )
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 

@@ -72,6 +72,15 @@ def test_up_serves_metrics(up: Started, metrics_port: int) -> None:
     assert 'minuteledger_minutes{provider="bitfinex",state="pending"}' in told
 
 
+def test_what_is_up_is_healthy(served: Home, up: Started) -> None:
+    wait_until(lambda: served.run("health").returncode == 0, 120)
+
+    found = served.json("health")
+
+    assert found["state"] == "healthy"
+    assert len(found["vitals"]) == 8
+
+
 def test_a_second_up_on_the_same_home_is_refused(served: Home, up: Started) -> None:
     done = served.run("up", "--port", str(free_port()))
 
@@ -183,6 +192,7 @@ def test_ctrl_c_ends_everything_but_the_database(served: Home, up: Started) -> N
     assert gone(children)
     assert "Stopped." in up.output
     assert served.server.status().state == "running"
+    assert served.run("health", "--live").returncode == 1
 
 
 def test_without_an_up_a_backfill_brings_its_own_dagster(served: Home, up: Started) -> None:
