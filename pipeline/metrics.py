@@ -129,6 +129,7 @@ class LedgerCollector(Collector):
             yield from _freshness(measures.freshness(connection))
             yield _gauge("gaps", "Gaps that quiet markets do not explain.", ("provider", "reason"),
                          measures.gaps(connection))  # fmt: skip
+            yield _gauge("alerts", "Alerts that stand.", ("severity",), measures.alerts(connection))
             yield from _providers(measures.paused(connection))
             sizes = [("market", measures.size(connection)), ("dagster", dagster_bytes)]
         yield _gauge("database_bytes", "What a database takes on disk.", ("database",), sizes)

@@ -35,6 +35,12 @@ SELECT l.provider, g.reason, count(*) FROM ledger.gap g JOIN ledger.listing l ON
 GROUP BY 1, 2
 """
 
+_ALERTS: Final = """
+SELECT severities.severity, count(a.id)
+FROM unnest(ARRAY['critical', 'warning']) AS severities (severity)
+LEFT JOIN market.alerts a ON a.severity = severities.severity AND a.open GROUP BY 1
+"""
+
 _PAUSED: Final = """
 SELECT provider, coalesce(extract(epoch FROM paused_until - now()), 0)::float8,
        clock_skew_seconds
@@ -82,6 +88,11 @@ def freshness(connection: psycopg.Connection) -> Rows:
 def gaps(connection: psycopg.Connection) -> Rows:
     """Return provider, reason and number of the gaps that quiet markets do not explain."""
     return connection.execute(_GAPS).fetchall()
+
+
+def alerts(connection: psycopg.Connection) -> Rows:
+    """Return severity and number of the alerts that stand."""
+    return connection.execute(_ALERTS).fetchall()
 
 
 def paused(connection: psycopg.Connection) -> Rows:

@@ -53,6 +53,7 @@ def test_listings_gaps_runs_and_sizes_are_told(
 ) -> None:
     assert scraped["minuteledger_listing_stale_minutes"]["BTC-USD", "bitfinex"] > 0
     assert scraped["minuteledger_listing_newest_bar_timestamp_seconds"]["NVDA", "alpaca"] > 1.7e9
+    assert set(scraped["minuteledger_alerts"]) == {("critical",), ("warning",)}
     assert scraped["minuteledger_runs_total"]["FAILURE",] == 0
     assert scraped["minuteledger_runs_open"]["QUEUED",] == 0
     assert scraped["minuteledger_database_bytes"]["market",] > 1e6
