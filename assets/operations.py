@@ -100,6 +100,7 @@ def _forgotten(done: Housekeeping) -> dict[str, dg.MetadataValue]:
         "payloads_pruned": len(done.snapshots.pruned),
         "payloads_restored": done.snapshots.restored,
         "payloads_gone_for_good": done.snapshots.gone,
+        "tables_counted": done.counted,
     }
     return {name: dg.MetadataValue.int(count) for name, count in counts.items()}
 

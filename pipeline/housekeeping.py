@@ -1,4 +1,4 @@
-"""Forgetting what nobody needs any more, in both databases, and measuring what they take.
+"""Forgetting what nobody needs any more, in both databases, and counting what is there.
 
 What belongs here: how old things may grow. How each is forgotten is said where it is kept.
 """
@@ -15,6 +15,7 @@ from pipeline.orchestration.history import Forgotten, forget
 from pipeline.store.limits import forget_health
 from pipeline.store.retention import Pruning, prune
 from pipeline.store.sizes import RelationSize, keep_sizes, measure
+from pipeline.store.statistics import count_partitioned
 from pipeline.universe import SnapshotsConfig
 
 
@@ -41,11 +42,13 @@ class Housekeeping:
         runs: Of Dagster's runs.
         requests: How many rows of how requests went.
         snapshots: Of documents of fundamentals.
+        counted: How many tables were counted for PostgreSQL's plans.
     """
 
     runs: Forgotten
     requests: int
     snapshots: Pruning
+    counted: int
 
 
 def housekeep(
@@ -57,7 +60,9 @@ def housekeep(
     delete_run: Callable[[str], None],
     delete_output: Callable[[str], None],
 ) -> Housekeeping:
-    """Forget what has grown too old. Doing it again forgets nothing more.
+    """Forget what has grown too old, and count what queries are planned by.
+
+    Doing it again forgets nothing more.
 
     Args:
         ledger: To the ledger, without a transaction around statements.
@@ -72,6 +77,7 @@ def housekeep(
     """
     requests = forget_health(ledger, now)
     snapshots = prune(ledger, ages.snapshots, now)
+    counted = count_partitioned(ledger)
     runs = forget(
         dagster,
         details_before=now - ages.run_details,
@@ -79,7 +85,7 @@ def housekeep(
         delete_run=delete_run,
         delete_output=delete_output,
     )
-    return Housekeeping(runs, requests, snapshots)
+    return Housekeeping(runs, requests, snapshots, counted)
 
 
 def take_sizes(

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 from typing import Final, LiteralString
 
-BATCH = 5_000
-"""How many events are deleted in one transaction."""
-
 PASSING: Final[tuple[LiteralString, ...]] = (
     "ENGINE_EVENT",
     "RESOURCE_INIT_STARTED",
@@ -74,12 +71,12 @@ WHERE e.dagster_event_type = 'LOGS_CAPTURED' AND {_SUCCEEDED}
 """
 EVENTS_OF_RUNS: Final[LiteralString] = f"""
 SELECT e.id FROM event_logs e JOIN runs r USING (run_id)
-WHERE {{chosen}} AND e.id > %(after)s AND {_SUCCEEDED} ORDER BY e.id LIMIT {BATCH}
+WHERE {{chosen}} AND e.id > %(after)s AND {_SUCCEEDED} ORDER BY e.id LIMIT %(batch)s
 """
-EVENTS_OF_NO_RUN: Final[LiteralString] = f"""
+EVENTS_OF_NO_RUN: Final[LiteralString] = """
 SELECT e.id FROM event_logs e
-WHERE {{chosen}} AND e.id > %(after)s AND timezone('UTC', e.timestamp) < %(before)s
-ORDER BY e.id LIMIT {BATCH}
+WHERE {chosen} AND e.id > %(after)s AND timezone('UTC', e.timestamp) < %(before)s
+ORDER BY e.id LIMIT %(batch)s
 """
 DELETE: Final[LiteralString] = """
 WITH old AS MATERIALIZED ({selected}), gone AS (

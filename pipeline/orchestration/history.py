@@ -20,6 +20,7 @@ from pipeline.orchestration.errors import OrchestrationError
 from pipeline.settings import PREFIX
 from pipeline.store.database import Database, DatabaseError
 
+BATCH: Final = 5_000
 URL_VARIABLE = f"{PREFIX}DAGSTER_URL"
 
 _SWEPT: Final[tuple[LiteralString, ...]] = (
@@ -85,6 +86,7 @@ def forget(
     runs_before: datetime,
     delete_run: Callable[[str], None],
     delete_output: Callable[[str], None],
+    batch: int = BATCH,
 ) -> Forgotten:
     """Forget how runs went, and later the runs themselves, as far as nothing is built on them.
 
@@ -99,6 +101,7 @@ def forget(
         runs_before: Runs that ended before this one may go.
         delete_run: Deletes a run, by its id.
         delete_output: Deletes what a run printed.
+        batch: How many events are deleted in one transaction.
 
     Raises:
         UnknownHistory: Dagster's tables have changed; nothing was deleted.
@@ -110,11 +113,14 @@ def forget(
     for run in printed:
         delete_output(run)
     events = sum(
-        _delete(connection, statements.EVENTS_OF_RUNS.format(chosen=chosen), details_before)
+        _delete(connection, statements.EVENTS_OF_RUNS.format(chosen=chosen), details_before, batch)
         for chosen in (*kinds, statements.SAID, statements.PLANNED)
     )
     events += _delete(
-        connection, statements.EVENTS_OF_NO_RUN.format(chosen=statements.FRESHNESS), details_before
+        connection,
+        statements.EVENTS_OF_NO_RUN.format(chosen=statements.FRESHNESS),
+        details_before,
+        batch,
     )
     old = [run for (run,) in connection.execute(statements.RUNS, {"before": runs_before})]
     for run in old:
@@ -145,12 +151,14 @@ def require_known(connection: psycopg.Connection) -> None:
         )
 
 
-def _delete(connection: psycopg.Connection, selected: LiteralString, before: datetime) -> int:
+def _delete(
+    connection: psycopg.Connection, selected: LiteralString, before: datetime, batch: int
+) -> int:
     """Delete events in small transactions; return how many."""
-    statement = statements.DELETE.format(selected=selected)
-    number, after, rows = 0, 0, statements.BATCH
-    while rows == statements.BATCH:
-        row = connection.execute(statement.encode(), {"before": before, "after": after}).fetchone()
-        rows, after = row or (0, after)
+    statement = statements.DELETE.format(selected=selected).encode()
+    number, after, rows = 0, 0, batch
+    while rows == batch:
+        values = {"before": before, "after": after, "batch": batch}
+        rows, after = connection.execute(statement, values).fetchone() or (0, after)
         number += rows
     return number

@@ -93,6 +93,8 @@ def test_the_database_is_migrated_down_and_up_again(home: Home, markets: VenuePr
     assert home.run("migrate").returncode == 0
     assert home.run("db", "status").returncode == 0
     assert home.json("db", "status")["state"] == "running"
+    sizes = {(one["database"], one["relation"]) for one in home.json("db", "sizes")}
+    assert ("market", "ledger.coverage") in sizes
     assert "stopped" in home.run("db", "stop").stdout
     assert home.run("db", "status").returncode == 1
     assert "running" in home.run("db", "start").stdout

@@ -80,6 +80,7 @@ def prune(
             delete_output=lambda run: location.instance.compute_log_manager.delete_logs(
                 prefix=[run]
             ),
+            batch=3,
         )
 
 
@@ -260,6 +261,12 @@ def test_the_jobs_run_and_say_what_they_did(location: Location) -> None:
     assert location.stored("SELECT count(DISTINCT day) FROM market.sizes") == 2
 
     with location.database.connect() as connection:
+        connection.execute("SELECT ledger.ensure_bars_month('2024-01-01')")
+        connection.execute(
+            "INSERT INTO ledger.bars_1m (listing_id, ts, open, high, low, close) "
+            "SELECT min(id), ts, 1, 1, 1, 1 FROM ledger.listing, generate_series("
+            "'2024-01-01', '2024-01-01 00:59'::timestamptz, '1 minute') AS ts GROUP BY ts"
+        )
         connection.execute(
             "INSERT INTO ledger.fetch_log VALUES "
             "('gone', now() - interval '91 days', 'answered', 3, 7), "
@@ -274,3 +281,5 @@ def test_the_jobs_run_and_say_what_they_did(location: Location) -> None:
     assert (shown["outputs_deleted"], shown["runs_deleted"]) == (3, 0)
     assert shown["request_counts_deleted"] == 1
     assert location.stored("SELECT count(*) FROM ledger.fetch_log WHERE provider = 'gone'") == 1
+    assert location.stored("SELECT reltuples FROM pg_class WHERE relname = 'bars_1m'") == 60
+    assert shown["tables_counted"] >= 6
