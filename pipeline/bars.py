@@ -28,6 +28,9 @@ BAR_SCHEMA = pa.schema(
 )
 """Columns of 1-minute bars. A missing value is null, never zero or NaN."""
 
+COMBINED_SCHEMA = BAR_SCHEMA.append(pa.field("provider", pa.string(), nullable=False))
+"""Columns of minutes that are made of several listings', and whose they are."""
+
 
 def empty_bars() -> pa.Table:
     """Return a table of no bars."""

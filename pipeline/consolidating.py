@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from psycopg import sql
 
 from pipeline.aggregation import Market, Moments, Parts, Spans, aggregate, moments_of, parts_of
+from pipeline.bars import COMBINED_SCHEMA
 from pipeline.calendars import SessionDay
 from pipeline.catching_up import CaughtUp, catch_up
-from pipeline.consolidation import COMBINED_SCHEMA, METHODS, joined, method_name
+from pipeline.consolidation import METHODS, joined, method_name
 from pipeline.intervals import Interval, common, merged
 from pipeline.store import consolidated as store
 from pipeline.store import consolidated_series as series

@@ -15,7 +15,7 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from pipeline.aggregation import TIMEFRAME_SCHEMA
-from pipeline.consolidation import COMBINED_SCHEMA
+from pipeline.bars import COMBINED_SCHEMA
 from pipeline.intervals import Interval
 from pipeline.store.copying import column_list, fetch_rows
 from pipeline.timeframes import Timeframe

@@ -13,7 +13,6 @@ from pipeline.store import recombinations
 from pipeline.store.recombinations import sync_strategy
 from pipeline.store.sessions import follow_sessions, sync_sessions
 from pipeline.store.subjects import sync_subjects
-from pipeline.store.timeframes import sync_timeframes
 from pipeline.timeframes import in_order
 from pipeline.universe import ListingSpec, Universe
 
@@ -90,6 +89,9 @@ def sync_universe(connection: psycopg.Connection, universe: Universe) -> bool:
         RelabelledListing: A key with stored history now means another market; nothing is changed.
         TimeframeInUse: A timeframe that is no longer wanted is being read; nothing is changed.
     """
+    # Who only reads listings should not wait for Arrow.
+    from pipeline.store.timeframes import sync_timeframes
+
     specs = universe.listings()
     with connection.transaction():
         first = min((spec.start for spec in specs), default=universe.start)

@@ -13,8 +13,8 @@ from datetime import UTC, date, datetime
 import pyarrow as pa
 
 from pipeline.aggregation import TIMEFRAME_SCHEMA
-from pipeline.bars import BAR_SCHEMA
-from pipeline.consolidation import COMBINED_SCHEMA, CONSOLIDATED
+from pipeline.bars import BAR_SCHEMA, COMBINED_SCHEMA
+from pipeline.consolidation import CONSOLIDATED
 from pipeline.intervals import Interval, ceil_minute
 from pipeline.timeframes import MINUTE_NAME, Timeframe
 

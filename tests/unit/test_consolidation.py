@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pipeline.consolidation import COMBINED_SCHEMA, METHODS, Claim, joined, median
+from pipeline.bars import COMBINED_SCHEMA
+from pipeline.consolidation import METHODS, Claim, joined
+from pipeline.median import median
 from pipeline.universe import Universe
 from tests.making import at, bar, table
 
