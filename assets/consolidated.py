@@ -6,7 +6,8 @@ Both are made by one step: the bars above a minute follow from who serves the mi
 
 # No `from __future__ import annotations`: Dagster reads the asset's annotations as they are.
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import date
 from functools import partial
 
 import dagster as dg
@@ -106,6 +107,7 @@ def log_consolidated(
     database: Database,
     instruments: Mapping[str, int],
     done: Mapping[int, CaughtUp],
+    anyway: Collection[date] = (),
 ) -> None:
     """Log what a provider's run did for instruments' series as materializations of the assets.
 
@@ -114,12 +116,16 @@ def log_consolidated(
         database: The ledger's database.
         instruments: Names and numbers of instruments.
         done: What was worked out of them, by number.
+        anyway: First days of months that are logged whether or not anything was.
 
     Raises:
         psycopg.Error, DatabaseError: The ledger cannot be read.
     """
     _tell(context, instruments, done)
-    months = {name: done[number].months for name, number in instruments.items() if number in done}
+    months = {
+        name: done.get(number, CaughtUp()).months | set(anyway)
+        for name, number in instruments.items()
+    }
     cells = [Cell(name, month) for name in sorted(months) for month in sorted(months[name])]
     with LedgerSession(database) as session:
         shown: dict[str, Metadata] = {

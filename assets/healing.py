@@ -6,8 +6,6 @@ business; what Dagster is told of a cell is the same as after a run of the asset
 
 # No `from __future__ import annotations`: Dagster reads the op's annotations as they are.
 
-from datetime import UTC, datetime
-
 import dagster as dg
 from pydantic import Field
 
@@ -26,6 +24,7 @@ from pipeline.store.limits import budget_left
 from pipeline.store.listings import listings
 from pipeline.store.session import LedgerSession
 from pipeline.universe import Universe
+from resources.clock import ClockResource
 from resources.downloads import DownloadsResource
 from resources.ledger import LedgerResource
 from resources.partitions import to_key
@@ -38,6 +37,11 @@ class HealConfig(dg.Config):
         default=None,
         gt=0,
         description="Most requests; by default what the provider's limit admits in ten minutes.",
+    )
+
+    begun: bool = Field(
+        default=False,
+        description="Leave months alone of which nothing was asked yet: they are a backfill's.",
     )
 
 
@@ -56,11 +60,12 @@ def heal_job(provider: str, universe: Universe) -> dg.JobDefinition:
         config: HealConfig,
         ledger: LedgerResource,
         downloads: DownloadsResource,
+        clock: ClockResource,
     ) -> None:
         database = ledger.database()
         try:
-            with downloads.downloader(database, universe, provider) as downloader:
-                healing = _heal(context, database, downloader, provider, config.requests)
+            with downloads.downloader(database, universe, provider, clock.now) as downloader:
+                healing = _heal(context, database, downloader, provider, config)
         except ProviderError as error:
             raise dg.Failure(str(error), allow_retries=error.retryable) from error
         _finish(context, database, provider, healing)
@@ -77,15 +82,17 @@ def _heal(
     database: Database,
     downloader: Downloader,
     provider: str,
-    requests: int | None,
+    config: HealConfig,
 ) -> Healing:
-    capabilities = downloader.capabilities
+    capabilities, now = downloader.capabilities, downloader.now()
     with LedgerSession(database) as session:
         downloader.look(session.run(lambda c: listings(c, provider)))
-        tasks = session.run(lambda c: find_tasks(c, provider, capabilities, datetime.now(UTC)))
+        tasks = session.run(
+            lambda c: find_tasks(c, provider, capabilities, now, begun=config.begun)
+        )
         left = session.run(lambda c: budget_left(c, provider, capabilities.budget))
     due = sum(task.requests for task in tasks)
-    budget = requests or default_budget(capabilities, left)
+    budget = config.requests or default_budget(capabilities, left)
     context.log.info(
         "%d listing-months are due; they take %d requests of %d", len(tasks), due, budget
     )

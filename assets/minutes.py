@@ -28,6 +28,7 @@ from pipeline.store.health import ProviderHealth, provider_health
 from pipeline.store.losses import threats
 from pipeline.store.session import LedgerSession
 from pipeline.universe import Universe
+from resources.clock import ClockResource
 from resources.downloads import DownloadsResource
 from resources.ledger import LedgerResource
 from resources.partitions import cell_partitions, to_cell, to_key
@@ -67,6 +68,11 @@ class DownloadConfig(dg.Config):
         default=False,
         description="Build all bars of more minutes anew, also where no minute has changed.",
     )
+    shows: bool = Field(
+        default=False,
+        description="Show also consolidated series of which nothing has changed in this run: what "
+        "refreshes have changed was not shown yet.",
+    )
 
 
 def minutes(provider: str, universe: Universe) -> dg.AssetsDefinition:
@@ -94,11 +100,12 @@ def minutes(provider: str, universe: Universe) -> dg.AssetsDefinition:
         config: DownloadConfig,
         ledger: LedgerResource,
         downloads: DownloadsResource,
+        clock: ClockResource,
     ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]  # Dagster knows it bare only
         database, started = ledger.database(), datetime.now(UTC)
         cells = [to_cell(key) for key in context.partition_keys]
         try:
-            with downloads.downloader(database, universe, provider) as downloader:
+            with downloads.downloader(database, universe, provider, clock.now) as downloader:
                 if bars in context.selected_asset_keys:
                     outcomes = download_cells(
                         database,
@@ -115,7 +122,8 @@ def minutes(provider: str, universe: Universe) -> dg.AssetsDefinition:
         except ProviderError as error:
             raise dg.Failure(str(error), allow_retries=error.retryable) from error
         followed = follow_minutes(database, provider, outcomes, rebuild=config.rebuild)
-        log_consolidated(context, database, followed.instruments, followed.consolidated)
+        anyway = {cell.month for cell in cells} if config.shows else ()
+        log_consolidated(context, database, followed.instruments, followed.consolidated, anyway)
         for outcome in outcomes:
             warn_of_incomplete(context, outcome)
         shown = {

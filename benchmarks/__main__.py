@@ -15,6 +15,7 @@ from benchmarks import (
     reading,
     silences,
     status,
+    ticks,
     writing,
 )
 from benchmarks.figures import show
@@ -28,6 +29,7 @@ BENCHMARKS = {
     "healing": healing,
     "silences": silences,
     "status": status,
+    "ticks": ticks,
     "reading": reading,
     "building": building,
     "fundamentals": fundamentals,

@@ -15,7 +15,7 @@ from pipeline.providers.table import CAPABILITIES
 
 _SECONDS = 1.0
 # All of one provider, and the last two months not settled yet, as refreshing leaves them.
-_AS_REFRESHED = """
+AS_REFRESHED = """
 UPDATE ledger.listing SET provider = 'p';
 UPDATE ledger.coverage
 SET settled = settled - tstzmultirange(tstzrange(now() - interval '7 days', NULL))
@@ -32,7 +32,7 @@ def run() -> Iterator[Figure]:
     """Measure, and yield the figures."""
     with fresh_database() as database, database.connect() as connection:
         fill(connection)
-        connection.execute(_AS_REFRESHED)
+        connection.execute(AS_REFRESHED)
         connection.execute("VACUUM ANALYZE")
         floor = fastest(lambda: _scan(connection))
         refreshed = fastest(lambda: _find(connection))

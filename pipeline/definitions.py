@@ -12,18 +12,27 @@ import dagster as dg
 
 from assets.consolidated import consolidated
 from assets.deep_check import deep_check
+from assets.following_up import follow_up_job
 from assets.fundamentals import combined, fundamentals
 from assets.healing import heal_job
 from assets.markets import markets
 from assets.minutes import minutes
 from assets.operations import housekeeping, sizes
+from assets.tail import tail
 from pipeline.settings import Settings, load_settings
 from pipeline.taking import has_list
 from pipeline.universe import Universe, UniverseError, load_universe
+from resources.clock import ClockResource
 from resources.downloads import DownloadsResource
 from resources.ledger import LedgerResource
 from sensors.alerts import alerts_sensor, failed_runs_sensor
+from sensors.backfill import backfill_sensor
+from sensors.follow import follow_sensor
+from sensors.fundamentals import fundamentals_sensor
+from sensors.heal import heal_sensor
+from sensors.refresh import refresh_sensor
 from sensors.schedules import schedules
+from sensors.ticking import Ticking
 from sensors.universe import universe_sensor
 
 _log = logging.getLogger(__name__)
@@ -44,7 +53,7 @@ def build_defs(
     Args:
         settings: Instead of those in the environment.
         universe: Instead of the one in the file that the settings name.
-        resources: Instead of those of the same names: `ledger`, `downloads`.
+        resources: Instead of those of the same names: `ledger`, `downloads`, `clock`.
 
     Returns:
         The definitions. An invalid universe file leaves only the sensor that waits for its
@@ -57,6 +66,7 @@ def build_defs(
     assets: list[dg.AssetsDefinition | dg.AssetSpec]
     jobs: list[dg.JobDefinition] = []
     nightly: list[dg.ScheduleDefinition] = []
+    sensors: list[dg.SensorDefinition] = []
     try:
         universe = universe or load_universe(settings.universe_path)
     except UniverseError as error:
@@ -69,26 +79,64 @@ def build_defs(
         assets += [consolidated(universe)] if providers else []
         assets += [fundamentals(name, universe) for name in universe.fundamentals_providers]
         assets += [combined(universe)] if universe.fundamentals_providers else []
+        assets += [tail(provider, universe) for provider in providers]
         assets += [deep_check(name, universe, settings) for name in providers]
         assets += [housekeeping(universe, settings), sizes]
         nightly = schedules(universe)
-        jobs = [heal_job(provider, universe) for provider in providers]
+        heals = {provider: heal_job(provider, universe) for provider in providers}
+        follow_up = follow_up_job(providers)
+        jobs = [*heals.values(), *([follow_up] if providers else [])]
+        sensors += _upkeep(universe, heals, follow_up, _ticking(settings))
+    sensors += [
+        universe_sensor(settings.universe_path, universe),
+        failed_runs_sensor(universe),
+        alerts_sensor(),
+    ]
     return dg.Definitions(
         assets=assets,
         jobs=jobs,
         schedules=nightly,
-        sensors=[
-            universe_sensor(settings.universe_path, universe),
-            failed_runs_sensor(universe),
-            alerts_sensor(),
-        ],
+        sensors=sensors,
         resources={
             "ledger": LedgerResource(),
             "downloads": DownloadsResource(),
+            "clock": _clock(settings),
             **(resources or {}),
         },
         executor=dg.in_process_executor,
     )
+
+
+def _upkeep(
+    universe: Universe,
+    heals: Mapping[str, dg.JobDefinition],
+    follow_up: dg.JobDefinition,
+    ticking: Ticking,
+) -> list[dg.SensorDefinition]:
+    """Make the sensors that launch what keeps the ledger up to date."""
+    providers = universe.bar_providers
+    sensors = [refresh_sensor(provider, universe, ticking) for provider in providers]
+    if providers:
+        sensors += [
+            heal_sensor(universe, heals, ticking),
+            backfill_sensor(universe, ticking),
+            follow_sensor(universe, follow_up, ticking),
+        ]
+    if universe.fundamentals_providers:
+        sensors.append(fundamentals_sensor(universe, ticking))
+    return sensors
+
+
+def _ticking(settings: Settings) -> Ticking:
+    status = dg.DefaultSensorStatus[settings.sensors.upper()]
+    return Ticking(status, settings.sensor_seconds)
+
+
+def _clock(settings: Settings) -> ClockResource:
+    if settings.clock is None:
+        return ClockResource()
+    real, shown, speed = map(float, settings.clock.split())
+    return ClockResource(real=real, shown=shown, speed=speed)
 
 
 def _what_is_wrong(error: UniverseError) -> dg.AssetSpec:

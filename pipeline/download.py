@@ -100,6 +100,10 @@ class Downloader:
         """What the provider can serve and how it behaves."""
         return self._capabilities
 
+    def now(self) -> datetime:
+        """Return the present by the clock that it goes by, UTC."""
+        return self._now()
+
     @property
     def endangered(self) -> Interval | None:
         """What the provider still has and will soon not have any more; None if it keeps all."""

@@ -25,7 +25,7 @@ from pipeline.reports import MonthReport
 from pipeline.store.cells import Cell
 from pipeline.store.listings import listings
 from pipeline.store.losses import Threat, threats
-from pipeline.store.work import Rules, Work, find_work
+from pipeline.store.work import Rules, Work, find_due_cells, find_work
 
 BUDGET_TIME = timedelta(minutes=10)
 """Unless somebody says otherwise, a provider is asked what its limit admits in so much time."""
@@ -80,6 +80,8 @@ def find_tasks(
     capabilities: Capabilities,
     now: datetime,
     keys: Collection[str] | None = None,
+    *,
+    begun: bool = False,
 ) -> list[Task]:
     """Return everything that is due at a provider: endangered months first, then the cheapest.
 
@@ -89,6 +91,7 @@ def find_tasks(
         capabilities: How it behaves.
         now: The present, UTC.
         keys: Keys of the listings to look at; None for all in the universe.
+        begun: Leave out months of which nothing was asked yet.
 
     Raises:
         KeyError: A named key is not in the ledger.
@@ -106,7 +109,7 @@ def find_tasks(
             _requests(cell, capabilities, reach),
             endangered.get((listing.key, cell.month)),
         )
-        for cell in _work(connection, provider, capabilities, now, keys, only_due=True)
+        for cell in _work(connection, provider, capabilities, now, keys, only_due=True, begun=begun)
         if cell.listing_id in known
     ]
     return sorted(tasks, key=lambda task: task.urgency)
@@ -141,6 +144,7 @@ def _work(
     keys: Collection[str] | None,
     *,
     only_due: bool,
+    begun: bool = False,
 ) -> list[Work]:
     return find_work(
         connection,
@@ -149,6 +153,28 @@ def _work(
         final=floor_minute(now - capabilities.lag),
         reach=capabilities.edge_of_history(now),
         listings=keys,
+        begun=begun,
+    )
+
+
+def find_due_again(
+    connection: psycopg.Connection, provider: str, capabilities: Capabilities, now: datetime
+) -> list[Cell]:
+    """Return the cells of a provider in which something that was asked for before is due again.
+
+    Args:
+        connection: An open connection.
+        provider: The provider's name in the universe.
+        capabilities: How it behaves.
+        now: The present, UTC.
+    """
+    return find_due_cells(
+        connection,
+        provider,
+        Rules(now, capabilities.settling, only_due=True),
+        final=floor_minute(now - capabilities.lag),
+        reach=capabilities.edge_of_history(now),
+        quiet=BUDGET_TIME,
     )
 
 

@@ -48,6 +48,10 @@ class Listing:
         checked = self.first_trade_checked_at
         return checked is None or now - checked >= FIRST_TRADE_RECHECK
 
+    def ended(self, now: datetime) -> bool:
+        """Return whether nothing that is still to come is wanted of it."""
+        return self.ends_at is not None and self.ends_at <= now
+
     def wanted(self, month: Interval, now: datetime, lag: timedelta) -> Interval | None:
         """Return the minutes of `month` to have by now: in the listing's life, and final.
 

@@ -97,6 +97,18 @@ def _delay(value: object) -> timedelta:
 
 
 Delay = Annotated[timedelta, BeforeValidator(_delay)]
+
+
+def _clock(text: str) -> str:
+    try:
+        _real, _shown, _speed = (float(part) for part in text.split())
+    except ValueError:
+        raise ValueError(
+            "is no clock; write REAL SHOWN SPEED, as in 1790000000 1709640000 60, or remove it"
+        ) from None
+    return text
+
+
 AbsolutePath = Annotated[Path, BeforeValidator(_absolute)]
 
 
@@ -141,6 +153,15 @@ class Settings(BaseSettings):
     """How long a minute may be overdue, once it should have been asked for, before that is told."""
     alert_remind_every: Delay = timedelta(days=1)
     """How often is told again what still stands."""
+
+    sensors: Literal["running", "stopped"] = "running"
+    """Whether the sensors that ask providers begin by running; in the UI each can be turned."""
+    sensor_seconds: Annotated[int, Field(ge=1)] | None = None
+    """How often these tick, instead of each as is good for it; None: as is good."""
+
+    clock: Annotated[str, AfterValidator(_clock)] | None = None
+    """For rehearsals: `REAL SHOWN SPEED`, seconds since 1970 and a factor. It is taken to be SHOWN
+    when it is REAL, and time goes on so many times as fast; None: it is what it is."""
 
     @property
     def universe_path(self) -> Path:

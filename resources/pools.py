@@ -7,9 +7,15 @@ import dagster as dg
 from pipeline.universe import Universe
 
 
+def tail_pool(provider: str) -> str:
+    """Return the pool of the refreshes of a provider, which wait for no other run of it."""
+    return f"{provider}_tail"
+
+
 def missing_pools(instance: dg.DagsterInstance, universe: Universe) -> Sequence[str]:
-    """Return the providers, sorted, whose pool the instance does not know."""
-    return sorted(set(universe.providers) - instance.event_log_storage.get_concurrency_keys())
+    """Return the pools, sorted, that the instance does not know: two of each provider."""
+    wanted = {*universe.providers, *map(tail_pool, universe.bar_providers)}
+    return sorted(wanted - instance.event_log_storage.get_concurrency_keys())
 
 
 def sync_pools(instance: dg.DagsterInstance, universe: Universe) -> Sequence[str]:
@@ -19,6 +25,6 @@ def sync_pools(instance: dg.DagsterInstance, universe: Universe) -> Sequence[str
     A limit that somebody has set is left alone.
     """
     missing = missing_pools(instance, universe)
-    for provider in missing:
-        instance.event_log_storage.initialize_concurrency_limit_to_default(provider)
+    for pool in missing:
+        instance.event_log_storage.initialize_concurrency_limit_to_default(pool)
     return missing

@@ -54,7 +54,9 @@ def demo(
     # Neither a database, a universe nor keys of the user's own have anything to do with the demo.
     # A key that is called demo is known to vendors, and good for less.
     os.environ |= dict.fromkeys(KEYS, "local")
-    settings = load_settings(home=home, database_url=None, universe=None)
+    # Served, the sensors are at work; what is told before should not depend on when they tick.
+    sensors = "stopped" if leave else "running"
+    settings = load_settings(home=home, database_url=None, universe=None, sensors=sensors)
     run = _Run(settings, Interruption(), port)
     try:
         run.go(leave=leave)

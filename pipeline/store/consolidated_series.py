@@ -89,6 +89,16 @@ def instruments_by_key(connection: psycopg.Connection, keys: Collection[str]) ->
     return dict(rows.fetchall())
 
 
+def instruments_by_number(
+    connection: psycopg.Connection, numbers: Collection[int]
+) -> Mapping[str, int]:
+    """Return names and numbers of some instruments."""
+    rows = connection.execute(
+        "SELECT key, id FROM ledger.instrument WHERE id = ANY(%s) ORDER BY key", [sorted(numbers)]
+    )
+    return dict(rows.fetchall())
+
+
 def instruments_of_listings(
     connection: psycopg.Connection, listing_ids: Collection[int]
 ) -> Mapping[str, int]:

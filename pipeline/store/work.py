@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -22,17 +22,34 @@ _ONE_CELL = """
 SELECT %(listing)s::integer AS listing_id, %(month)s::date AS month, %(wanted)s::tstzrange AS wanted
 """
 
-_ALL_CELLS = """
-SELECT l.id AS listing_id, month::date AS month,
-       l.wanted * tstzrange(month, month + interval '1 month') AS wanted
-FROM (
+_LIFE = """
     SELECT id, tstzrange(start, greatest(start, least(ends_at, %(final)s::timestamptz))) AS wanted
     FROM ledger.listing, greatest(starts_at, first_trade) AS start
     WHERE provider = %(provider)s AND in_universe
       AND key = ANY(coalesce(%(listings)s::text[], ARRAY[key]))
-) AS l, generate_series(date_trunc('month', lower(l.wanted), 'UTC'),
-                        upper(l.wanted) - interval '1 minute', interval '1 month') AS month
 """
+
+# Of the months that are finished those are looked at in which something has failed.
+_BEGUN_CELLS = f"""
+SELECT l.id AS listing_id, begun.month,
+       l.wanted * tstzrange(begun.month, begun.month + interval '1 month') AS wanted
+FROM ({_LIFE}) AS l JOIN (
+    SELECT listing_id, month FROM ledger.coverage WHERE NOT finished
+    UNION ALL
+    SELECT DISTINCT f.listing_id, of.month
+    FROM ledger.fetch_failure f, ledger.month_of(lower(f.during)) AS of(month)
+    WHERE NOT EXISTS (SELECT FROM ledger.coverage c
+                      WHERE (c.listing_id, c.month) = (f.listing_id, of.month) AND NOT finished)
+) AS begun ON begun.listing_id = l.id
+  AND l.wanted && tstzrange(begun.month, begun.month + interval '1 month')
+"""  # noqa: S608 - made of constants
+
+_ALL_CELLS = f"""
+SELECT l.id AS listing_id, month::date AS month,
+       l.wanted * tstzrange(month, month + interval '1 month') AS wanted
+FROM ({_LIFE}) AS l, generate_series(date_trunc('month', lower(l.wanted), 'UTC'),
+                        upper(l.wanted) - interval '1 minute', interval '1 month') AS month
+"""  # noqa: S608 - made of constants
 
 _NAMED_CELLS = """
 SELECT l.id AS listing_id, named.month,
@@ -65,7 +82,7 @@ WITH cell AS ({cells}), open AS (
             SELECT listing_id, date_trunc('month', lower(during), 'UTC')::date
             FROM ledger.fetch_failure)
 ), judged AS (
-    SELECT open.*, tstzmultirange(wanted) - unavailable - held AS askable,
+    SELECT open.*, failed, tstzmultirange(wanted) - unavailable - held AS askable,
            (tstzmultirange(wanted) * asked - unavailable - held)
                - CASE WHEN %(again)s THEN '{{}}' ELSE answered - failed - due END AS needed
     FROM open
@@ -92,6 +109,23 @@ WITH cell AS ({cells}), open AS (
 
 _EACH = """
 SELECT listing_id, month, needed, askable, answered FROM judged WHERE NOT isempty(needed)
+"""
+
+# Not what comes after the newest answered minute of a listing that lives, nor, where somebody has
+# been at work of late, what is merely left: that will be asked for anyway.
+_DUE = """
+SELECT l.key, judged.month FROM judged JOIN ledger.listing l ON l.id = judged.listing_id
+LEFT JOIN ledger.coverage c ON (c.listing_id, c.month) = (judged.listing_id, judged.month)
+CROSS JOIN LATERAL (
+    SELECT coalesce(max(upper(a.answered)), '-infinity') AS until FROM ledger.coverage a
+    WHERE a.listing_id = judged.listing_id AND a.month >= judged.month
+) AS known
+WHERE NOT isempty(needed) AND (
+    needed && (judged.answered + failed)
+    OR coalesce(c.updated_at, '-infinity') < %(now)s - %(quiet)s AND NOT needed <@ (
+        judged.answered + failed + CASE WHEN l.ends_at <= %(final)s THEN '{}'
+                                   ELSE tstzmultirange(tstzrange(known.until, NULL)) END))
+ORDER BY 1, 2
 """
 
 # Cells of different listings are mostly alike: few are told apart here, and none in Python.
@@ -186,6 +220,7 @@ def find_work(
     final: datetime,
     reach: datetime | None,
     listings: Collection[str] | None = None,
+    begun: bool = False,
 ) -> list[Work]:
     """Return every cell of a provider in which something is to be asked, of whatever age.
 
@@ -197,13 +232,41 @@ def find_work(
         reach: Minutes before this one can no longer be asked for; those of them that were never
             answered are returned nevertheless, to be noted as unavailable. None: all history.
         listings: Keys of the listings to look at; None for all in the universe.
+        begun: Leave out cells of which nothing was asked yet.
     """
     cells = {
         "provider": provider,
         "final": final,
         "listings": None if listings is None else sorted(listings),
     }
-    return _work(connection, _ALL_CELLS, cells, rules, reach)
+    return _work(connection, _BEGUN_CELLS if begun else _ALL_CELLS, cells, rules, reach)
+
+
+def find_due_cells(
+    connection: psycopg.Connection,
+    provider: str,
+    rules: Rules,
+    *,
+    final: datetime,
+    reach: datetime | None,
+    quiet: timedelta,
+) -> list[Cell]:
+    """Return the cells of a provider in which something that was asked for before is due again.
+
+    That is a failed range, a settling check, or what was left before the newest answered minute.
+    Cells of which nothing was asked yet are not among them.
+
+    Args:
+        connection: An open connection.
+        provider: The provider.
+        rules: Which minutes count as covered.
+        final: Minutes before this one are final by the clock.
+        reach: Minutes before this one can no longer be asked for; None: all history.
+        quiet: How long nothing has come of a cell of which something was merely left.
+    """
+    cells = {"provider": provider, "final": final, "listings": None, "quiet": quiet}
+    parameters = cells | {"reach": reach}
+    return [Cell(*row) for row in _execute(connection, _BEGUN_CELLS, _DUE, parameters, rules)]
 
 
 def alike_work(

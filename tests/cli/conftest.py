@@ -80,7 +80,9 @@ class Home:
     @property
     def environment(self) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("MINUTELEDGER_")}
-        return kept | {"MINUTELEDGER_HOME": str(self.path / "home")} | self.settings
+        # What is launched here is launched by the test.
+        ours = {"MINUTELEDGER_HOME": str(self.path / "home"), "MINUTELEDGER_SENSORS": "stopped"}
+        return kept | ours | self.settings
 
     @property
     def universe(self) -> Path:

@@ -131,6 +131,7 @@ def environment(
     monkeypatch.setenv("MINUTELEDGER_UNIVERSE", str(universe_file))
     monkeypatch.setenv("MINUTELEDGER_DATABASE_URL", database.url())
     monkeypatch.setenv("MINUTELEDGER_DAGSTER_URL", dagster_database)
+    monkeypatch.setenv("MINUTELEDGER_SENSORS", "stopped")  # what is launched, the test launches
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     for name, value in EVENT_BATCH.items():
         monkeypatch.setenv(name, value)

@@ -1,0 +1,1 @@
+ALTER TABLE ledger.coverage DROP finished;
