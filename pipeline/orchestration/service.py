@@ -65,10 +65,11 @@ class Service:
         Raises:
             OrchestrationError: A process ended, took too long, or cannot load our definitions.
         """
+        # One after the other: a webserver that finds no code server makes it load everything twice.
         self.start(
-            (instance.code_server(self._code_port), lambda: instance.answers(self._code_port)),
-            (instance.webserver(self._port), self.api.answers),
+            (instance.code_server(self._code_port), lambda: instance.answers(self._code_port))
         )
+        self.start((instance.webserver(self._port), self.api.answers))
         location = self._loaded()
         # Nobody else serves this home, so what was under way in an earlier life is dead.
         self.api.bury_runs()
