@@ -15,8 +15,10 @@ from pipeline.alerts.telling import Told, tell
 from pipeline.settings import load_settings
 from pipeline.store.alerts import alerts, failing_steps, record, record_runs
 from pipeline.universe import Universe, UniverseError, load_universe
+from resources.clock import ClockResource
 from resources.ledger import LedgerResource
 from sensors.runs import ended_runs, outcomes
+from sensors.ticking import STATEMENT_TIMEOUT
 
 __all__ = ["alerts_sensor", "failed_runs_sensor"]
 
@@ -67,8 +69,10 @@ def alerts_sensor() -> dg.SensorDefinition:
         minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
-    def sensor(context: dg.SensorEvaluationContext, ledger: LedgerResource) -> dg.SensorResult:
-        settings, now = load_settings(), datetime.now(UTC)
+    def sensor(
+        context: dg.SensorEvaluationContext, ledger: LedgerResource, clock: ClockResource
+    ) -> dg.SensorResult:
+        settings, now = load_settings(), clock.now()
         try:
             universe = load_universe(settings.universe_path)
         except UniverseError:  # the sensor `universe` says what is wrong with it
@@ -76,6 +80,7 @@ def alerts_sensor() -> dg.SensorDefinition:
         looked = _looked(context.cursor)
         with ledger.database().connect() as connection:
             connection.autocommit = True
+            connection.execute(STATEMENT_TIMEOUT)
             try:
                 todo = due(sources(connection, settings, universe, now), looked, now)
                 found = [trouble for source in todo for trouble in source.look()]

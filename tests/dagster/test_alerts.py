@@ -18,6 +18,7 @@ from pipeline.alerts.model import Alert
 from pipeline.definitions import build_defs
 from pipeline.store.alerts import alerts
 from pipeline.store.cells import Cell
+from resources.clock import ClockResource
 from resources.ledger import LedgerResource
 from sensors.alerts import alerts_sensor, failed_runs_sensor
 from sensors.runs import ended_runs
@@ -48,7 +49,8 @@ class Watcher:
         context = build_sensor_context(
             instance=self.location.instance, cursor=self.cursors.get(name)
         )
-        result = sensor(context, ledger=LedgerResource())
+        clock = {"clock": ClockResource()} if name == "alerts" else {}
+        result = sensor(context, ledger=LedgerResource(), **clock)
         assert isinstance(result, SensorResult)
         assert isinstance(result.skip_reason, SkipReason)
         self.cursors[name] = result.cursor
