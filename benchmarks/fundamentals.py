@@ -75,21 +75,21 @@ def _stocked(database: Database, instruments: int) -> psycopg.Connection:
         [instruments],
     )
     connection.execute(
-        "INSERT INTO ledger.subject (instrument_id, provider, client, symbol)"
-        " SELECT i.id, p, p, i.key FROM ledger.instrument i, unnest(%s::text[]) p",
+        "INSERT INTO ledger.subject (instrument_id, provider, client, symbol, asked)"
+        " SELECT i.id, p, p, i.key, '{(,)}' FROM ledger.instrument i, unnest(%s::text[]) p",
         [list(_DOCUMENTS)],
     )
     for provider, documents in _DOCUMENTS.items():
         connection.execute(
             "INSERT INTO ledger.snapshot"
-            " (subject_id, symbol, document, fetched_at, last_seen_at, digest, payload, registry)"
-            " SELECT id, symbol, d, %(at)s, %(at)s, sha256((symbol || d)::bytea), symbol, ''"
+            " (subject_id, document, fetched_at, last_seen_at, digest, payload, registry)"
+            " SELECT id, d, %(at)s, %(at)s, sha256((symbol || d)::bytea), symbol, ''"
             " FROM ledger.subject, unnest(%(documents)s::text[]) d WHERE provider = %(provider)s",
             {"at": _HEARD, "documents": list(set(documents)), "provider": provider},
         )
     connection.execute(
-        "INSERT INTO ledger.snapshot_check (subject_id, symbol, document, checked_at, outcome)"
-        " SELECT subject_id, symbol, document, fetched_at, 'new' FROM ledger.snapshot"
+        "INSERT INTO ledger.snapshot_check (subject_id, document, checked_at, outcome)"
+        " SELECT subject_id, document, fetched_at, 'new' FROM ledger.snapshot"
     )
     _state(connection)
     connection.commit()
