@@ -73,21 +73,23 @@ class Known:
             registry: The fields.
             at: The moment, UTC, not before any of the documents.
         """
-        found: dict[str, dict[str, tuple[_Turn, Statement, Said]]] = {}
+        found: dict[str, dict[str, tuple[Statement, Said]]] = {}
         for statement in self._asked(at):
             for (name, period), one in newest_of(statement).items():
                 if name not in registry.fields or registry.fields[name].period != period:
                     continue
-                turn = _turn(registry, name, statement, one, at)
                 of_field = found.setdefault(name, {})
                 other = of_field.get(statement.provider)
-                if other is None or turn < other[0]:
-                    of_field[statement.provider] = turn, statement, one
+                if other is None or _turn(registry, name, statement, one, at) < _turn(
+                    registry, name, *other, at
+                ):
+                    of_field[statement.provider] = statement, one
+        confirmed = {one.kind: one.confirmed_at(at) for one in self.statements.values()}
         return {
             name: [
                 candidate
-                for _, statement, one in of_field.values()
-                for candidate in _candidates(statement, one, at)
+                for statement, one in of_field.values()
+                for candidate in _candidates(statement, one, confirmed[statement.kind])
             ]
             for name, of_field in found.items()
         }
@@ -99,10 +101,9 @@ class Known:
         return [one for one in self._asked(at) if one.provider != than.provider]
 
 
-_Turn = tuple[bool, int, str]
-
-
-def _turn(registry: Registry, name: str, of_one: Statement, said: Said, at: datetime) -> _Turn:
+def _turn(
+    registry: Registry, name: str, of_one: Statement, said: Said, at: datetime
+) -> tuple[bool, int, str]:
     """Return what a provider's documents are ordered by, if several tell of a field."""
     has_lapsed = passes(said.value.period, said.value.period_end) and of_one.has_lapsed(at)
     found = registry.fields[name].sources.items()
@@ -114,9 +115,8 @@ def _turn(registry: Registry, name: str, of_one: Statement, said: Said, at: date
     return has_lapsed, place, of_one.document
 
 
-def _candidates(statement: Statement, one: Said, at: datetime) -> list[Candidate]:
+def _candidates(statement: Statement, one: Said, confirmed_at: datetime) -> list[Candidate]:
     """Return what a document says, and what stands in for it if it is held."""
-    confirmed_at = statement.confirmed_at(at)
     where = Earlier(one.value, statement.snapshot, statement.fetched_at, confirmed_at)
     found = [_candidate(statement, where, one.held)]
     if one.instead is not None:

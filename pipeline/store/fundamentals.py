@@ -72,7 +72,7 @@ def write_combined(
     before = {
         (row[0], row[1]): row for row in connection.execute(_OPEN, [list(found)], binary=True)
     }
-    over: list[tuple[int, str]] = []
+    over: list[Sequence[Any]] = []
     new: list[tuple[Any, ...]] = []
     for instrument, rows in found.items():
         for one in rows:
@@ -80,23 +80,25 @@ def write_combined(
             row = _row(registry, instrument, one, at, old)
             if old is not None and _same(row, old):
                 continue
-            over.append((instrument, one.field))
+            over += [] if old is None else [old]
             new.append(row)
-    over.extend(before)
+    over += before.values()
     _end_rows(connection, over, at)
     with connection.cursor() as cursor, cursor.copy(_COPY) as stream:
         for row in new:
             stream.write_row((*row[:-1], Jsonb(row[-1])))
-    return {instrument for instrument, _ in over}
+    return {row[0] for row in (*over, *new)}
 
 
-def _end_rows(
-    connection: psycopg.Connection, over: Sequence[tuple[int, str]], at: datetime
-) -> None:
+def _end_rows(connection: psycopg.Connection, rows: Sequence[Sequence[Any]], at: datetime) -> None:
     """End rows at a moment; one that began at that moment never was."""
-    row = {"ids": [one for one, _ in over], "fields": [name for _, name in over], "at": at}
-    connection.execute(_NEVER_WERE, row)
-    connection.execute(_END, row)
+    for statement, over in (
+        (_NEVER_WERE, [row for row in rows if row[2] >= at]),
+        (_END, [row for row in rows if row[2] < at]),
+    ):
+        if over:
+            ids, fields = [row[0] for row in over], [row[1] for row in over]
+            connection.execute(statement, {"ids": ids, "fields": fields, "at": at})
 
 
 def _row(
