@@ -110,9 +110,11 @@ class Statement:
         """Return when it had last come, as known at a moment."""
         return max((one for one in self.seen if one <= at), default=self.fetched_at)
 
-    def has_lapsed(self, at: datetime) -> bool:
-        """Return whether it had not come for so long that others are believed rather."""
-        return lapsed(self.confirmed_at(at), self.lasts, at)
+    def has_lapsed(self, value: Value, at: datetime) -> bool:
+        """Return whether a value of it had not come for so long that others are believed rather."""
+        return passes(value.period, value.period_end) and lapsed(
+            self.confirmed_at(at), self.lasts, at
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,12 +170,16 @@ def watched(
 def confirmed(statement: Statement, others: Sequence[Statement], at: datetime) -> Statement:
     """Return a document with those held values set free that another provider states, too."""
     said = tuple(
-        replace(one, held=None, instead=None)
-        if one.held and not _goes_back(one.value, one.instead) and _seconded(one.value, others, at)
-        else one
+        replace(one, held=None, instead=None) if _is_confirmed(one, others, at) else one
         for one in statement.said
     )
     return statement if said == statement.said else replace(statement, said=said)
+
+
+def _is_confirmed(one: Said, others: Sequence[Statement], at: datetime) -> bool:
+    if not one.held or (one.instead is not None and goes_back(one.value, one.instead.value)):
+        return False
+    return _seconded(one.value, others, at)
 
 
 def of_one_scale(field: Field, one: float, other: float) -> bool:
@@ -204,7 +210,7 @@ def _watched(
     if field is None or not heard or one.accepted:
         return one
     latest = max(heard, key=lambda each: _period_end(each.said))
-    if is_newest and _goes_back(one.value, latest.counted):
+    if is_newest and goes_back(one.value, latest.counted.value):
         what = f"it is about {one.value.period_end}, and {latest.counted.value.period_end} was told"
         return Said(one.value, what, latest.counted)
     numbers = [each for each in heard if each.said.value.value != 0]
@@ -227,11 +233,11 @@ def _watched(
     return Said(one.value, what_changed, last.counted)
 
 
-def _goes_back(value: Value, earlier: Earlier | None) -> bool:
+def goes_back(value: Value, told: Value) -> bool:
     """Return whether a value is about an earlier fiscal period than one that was told of."""
-    end = value.period_end
-    told = None if earlier is None else earlier.value.period_end
-    return end is not None and told is not None and told - end > SAME_PERIOD
+    if value.period_end is None or told.period_end is None:
+        return False
+    return told.period_end - value.period_end > SAME_PERIOD
 
 
 def _nearer(value: Value, one: Value, other: Value) -> bool:
@@ -283,11 +289,11 @@ def _theirs(value: Value, others: Sequence[Statement], at: datetime) -> Iterator
     for statement in others:
         for said in statement.said:
             its = said.value
-            if passes(its.period, its.period_end) and statement.has_lapsed(at):
-                continue
             if (its.field, its.period, its.currency) != (value.field, value.period, value.currency):
                 continue
-            if isinstance(its.value, float) and _may_be_one_period(its, value):
+            if not isinstance(its.value, float) or not _may_be_one_period(its, value):
+                continue
+            if not statement.has_lapsed(its, at):
                 yield its.value
 
 

@@ -20,7 +20,7 @@ from pipeline.fundamentals.canaries import (
     newest_of,
     watched,
 )
-from pipeline.fundamentals.candidates import Candidate, passes
+from pipeline.fundamentals.candidates import Candidate
 from pipeline.fundamentals.memory import Memory
 from pipeline.fundamentals.registry import Registry
 
@@ -105,14 +105,13 @@ def _turn(
     registry: Registry, name: str, of_one: Statement, said: Said, at: datetime
 ) -> tuple[bool, int, str]:
     """Return what a provider's documents are ordered by, if several tell of a field."""
-    has_lapsed = passes(said.value.period, said.value.period_end) and of_one.has_lapsed(at)
     found = registry.fields[name].sources.items()
     documents = [
         one.document for client, sources in found if client == of_one.client for one in sources
     ]
     known = of_one.document in documents
     place = documents.index(of_one.document) if known else len(documents)
-    return has_lapsed, place, of_one.document
+    return of_one.has_lapsed(said.value, at), place, of_one.document
 
 
 def _candidates(statement: Statement, one: Said, confirmed_at: datetime) -> list[Candidate]:

@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pipeline.fundamentals.canaries import Earlier, Heard, Kind, Statement, is_of_period
+from pipeline.fundamentals.canaries import (
+    Earlier,
+    Heard,
+    Kind,
+    Statement,
+    goes_back,
+    is_of_period,
+)
 from pipeline.fundamentals.values import Value
 
 _Place = tuple[Kind, str, str]
@@ -47,18 +54,10 @@ class Memory:
         for one in self.of(kind, value):
             (alike if is_of_period(one.said.value, value) else others).append(one)
         if heard.said.accepted:  # so the later times that were told of before are wrong
-            others = [one for one in others if not _ends_after(one.said.value, value)]
+            others = [one for one in others if not goes_back(value, one.said.value)]
         told = [one for one in alike if one.said.value.value != 0] if value.value == 0 else []
         self._heard[_place(kind, value)] = [*others, *(told or [heard])]
 
 
 def _place(kind: Kind, value: Value) -> _Place:
     return kind, value.field, value.period
-
-
-def _ends_after(one: Value, other: Value) -> bool:
-    return (
-        one.period_end is not None
-        and other.period_end is not None
-        and one.period_end > other.period_end
-    )
