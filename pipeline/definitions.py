@@ -7,6 +7,7 @@ else: every run does so again.
 import logging
 import warnings
 from collections.abc import Mapping
+from dataclasses import asdict
 
 import dagster as dg
 
@@ -100,7 +101,7 @@ def build_defs(
         resources={
             "ledger": LedgerResource(),
             "downloads": DownloadsResource(),
-            "clock": _clock(settings),
+            "clock": ClockResource(**asdict(settings.clock)),
             **(resources or {}),
         },
         executor=dg.in_process_executor,
@@ -130,13 +131,6 @@ def _upkeep(
 def _ticking(settings: Settings) -> Ticking:
     status = dg.DefaultSensorStatus[settings.sensors.upper()]
     return Ticking(status, settings.sensor_seconds)
-
-
-def _clock(settings: Settings) -> ClockResource:
-    if settings.clock is None:
-        return ClockResource()
-    real, shown, speed = map(float, settings.clock.split())
-    return ClockResource(real=real, shown=shown, speed=speed)
 
 
 def _what_is_wrong(error: UniverseError) -> dg.AssetSpec:

@@ -14,7 +14,9 @@ from urllib.parse import SplitResult, urlsplit
 
 from dotenv import dotenv_values
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from pipeline.clock import SYSTEM, Clock
 
 PREFIX = "MINUTELEDGER_"
 _LONGEST_DELAY = timedelta(days=366)
@@ -99,14 +101,8 @@ def _delay(value: object) -> timedelta:
 Delay = Annotated[timedelta, BeforeValidator(_delay)]
 
 
-def _clock(text: str) -> str:
-    try:
-        _real, _shown, _speed = (float(part) for part in text.split())
-    except ValueError:
-        raise ValueError(
-            "is no clock; write REAL SHOWN SPEED, as in 1790000000 1709640000 60, or remove it"
-        ) from None
-    return text
+def _clock(value: object) -> Clock:
+    return value if isinstance(value, Clock) else Clock.parse(str(value))
 
 
 AbsolutePath = Annotated[Path, BeforeValidator(_absolute)]
@@ -159,9 +155,9 @@ class Settings(BaseSettings):
     sensor_seconds: Annotated[int, Field(ge=1)] | None = None
     """How often these tick, instead of each as is good for it; None: as is good."""
 
-    clock: Annotated[str, AfterValidator(_clock)] | None = None
+    clock: Annotated[Clock, NoDecode, BeforeValidator(_clock)] = SYSTEM
     """For rehearsals: `REAL SHOWN SPEED`, seconds since 1970 and a factor. It is taken to be SHOWN
-    when it is REAL, and time goes on so many times as fast; None: it is what it is."""
+    when it is REAL, and time goes on so many times as fast."""
 
     @property
     def universe_path(self) -> Path:

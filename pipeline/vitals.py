@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from time import monotonic
@@ -132,7 +132,7 @@ def _inside(connection: psycopg.Connection, settings: Settings, *, live: bool) -
         return
     yield Vital("database", "healthy", f"answers, revision {reached}")
     if not live:
-        now = datetime.now(UTC)
+        now = settings.clock.now()
         yield _of_watch(connection, now)
         yield _of_alerts(connection)
         yield _of_listings(connection, settings, now)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def look_at_archives(
             known = [one.key for one in listings(connection, name)]
             keys = [key for key in known if selection.listing in {None, key}]
             look_at_listings(connection, settings, client, keys)
-            due[name] = find_due(connection, name, client.capabilities, datetime.now(UTC), keys)
+            due[name] = find_due(connection, name, client.capabilities, settings.clock.now(), keys)
     return due
 
 

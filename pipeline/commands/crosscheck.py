@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -65,7 +64,7 @@ def crosscheck(
             if not isinstance(client, NativeProvider):
                 raise CommandError(_without_native(universe, found.provider))
             wish = Wish(found, length, start, end)
-            check = prepare(connection, client, wish, datetime.now(UTC))
+            check = prepare(connection, client, wish, settings.clock.now())
             requests = len(check.windows) + client.capabilities.list_requests
             connection.close()  # nothing is held while the provider takes its time
             _announce(check, requests)

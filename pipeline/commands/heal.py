@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -137,7 +137,7 @@ def _heal(
 
     healed, database = [], Database.from_settings(scope.settings)
     with connect(scope.settings) as connection, _progress(quiet=quiet or dry) as show:
-        now = datetime.now(UTC)
+        now = scope.settings.clock.now()
         retried = retry_given_up(connection, now, scope.provider, scope.listing) if retry else 0
         if not dry:
             connection.commit()
@@ -170,7 +170,9 @@ def _heal_one(
     if not dry:
         look_at_listings(connection, scope.settings, client, keys)
     # What has just been noticed is due by now.
-    tasks = domain.find_tasks(connection, client.name, capabilities, datetime.now(UTC), keys)
+    tasks = domain.find_tasks(
+        connection, client.name, capabilities, scope.settings.clock.now(), keys
+    )
     left = budget_left(connection, client.name, capabilities.budget)
     budget = requests or domain.default_budget(capabilities, left)
     if dry:

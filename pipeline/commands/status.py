@@ -144,7 +144,7 @@ def _losses(
     from pipeline.providers.errors import Unsupported
     from pipeline.universe import UniverseError, load_universe
 
-    now = datetime.now(UTC)
+    now = settings.clock.now()
     try:
         universe = load_universe(settings.universe_path)
         losses = soon_lost(connection, universe, now, within, provider=provider, listing=listing)

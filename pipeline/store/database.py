@@ -12,6 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 from psycopg import sql
 
+from pipeline.clock import SYSTEM, Clock
 from pipeline.settings import Settings
 from pipeline.store.server import EmbeddedServer
 
@@ -25,18 +26,24 @@ class Database:
     """The market database, and Dagster's database beside it on the same server.
 
     Attributes:
-        external_url: A `postgresql://` URL of the market database on somebody's server, or None.
         server: The embedded server that is used when there is no external URL.
+        external_url: A `postgresql://` URL of the market database on somebody's server, or None.
+        clock: What its sessions take for the present.
     """
 
     server: EmbeddedServer
     external_url: str | None = None
+    clock: Clock = SYSTEM
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Database:
         """Return the database that the settings name; nothing is started or connected yet."""
         url = settings.database_url
-        return cls(EmbeddedServer(settings.postgres_dir), url.get_secret_value() if url else None)
+        return cls(
+            EmbeddedServer(settings.postgres_dir),
+            url.get_secret_value() if url else None,
+            settings.clock,
+        )
 
     @classmethod
     def existing(cls, settings: Settings) -> Database:
@@ -76,14 +83,17 @@ class Database:
         return urlunsplit(parts._replace(path=f"/{database or self.name}"))
 
     def connect(self, database: str | None = None) -> psycopg.Connection:
-        """Open a connection whose session runs in UTC; the caller closes it.
+        """Open a connection whose session runs in UTC and by our clock; the caller closes it.
 
         Raises:
             DatabaseError: The server cannot be reached or refuses us.
         """
+        options = "-c timezone=UTC"
+        if self.clock != SYSTEM:
+            options += " -c minuteledger.clock=" + str(self.clock).replace(" ", r"\ ")
         try:
             return psycopg.connect(
-                self.url(database), options="-c timezone=UTC", application_name="minuteledger"
+                self.url(database), options=options, application_name="minuteledger"
             )
         except psycopg.OperationalError as error:
             raise DatabaseError(

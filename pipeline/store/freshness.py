@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 import psycopg
 from psycopg.rows import class_row
 
+from pipeline.clock import Clock
+
 _FRESHNESS = """
 SELECT provider, listing, instrument, listing_id, refresh, answered_until, newest_bar, stale_since,
        stale_minutes, unasked_since, failing_since, last_error, fresh
@@ -51,7 +53,7 @@ def freshness(
         connection: An open connection.
         provider: Only this one; None for all.
         listing: Only listings of this key; None for all.
-        now: The present, UTC; None for the server's clock.
+        now: The present, UTC; None for that of the connection.
     """
     with connection.transaction(), connection.cursor(row_factory=class_row(Freshness)) as cursor:
         set_now(connection, now)
@@ -60,6 +62,7 @@ def freshness(
 
 
 def set_now(connection: psycopg.Connection, now: datetime | None) -> None:
-    """Let `ledger.now()` give a moment until the transaction ends; None: the server's clock."""
-    text = "" if now is None else now.isoformat()
-    connection.execute("SELECT set_config('minuteledger.now', %s, true)", [text])
+    """Let `ledger.now()` give a moment until the transaction ends; None: that of the connection."""
+    if now is not None:
+        clock = str(Clock.standing(now))
+        connection.execute("SELECT set_config('minuteledger.clock', %s, true)", [clock])

@@ -65,7 +65,7 @@ WITH standby AS (
     FROM before CROSS JOIN LATERAL generate_series(
         date_trunc('month', greatest(before.starts_at, before.first_trade), 'UTC')
             AT TIME ZONE 'UTC',
-        least(before.ends_at, now()) AT TIME ZONE 'UTC', interval '1 month') AS month
+        least(before.ends_at, ledger.now()) AT TIME ZONE 'UTC', interval '1 month') AS month
     WHERE before.out_of_service IS NOT NULL
     UNION
     SELECT standby.id, n.month FROM standby JOIN ledger.need n ON n.listing_id = standby.id

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 import requests
 
+from pipeline.clock import Clock
 from pipeline.orchestration.instance import free_port
 from tests.cli.conftest import Home, Started, wait_until
 from venue import VenueProcess
@@ -67,7 +68,8 @@ class Served:
 
     def query(self, statement: str, *values: object) -> Any:
         with psycopg.connect(self._home.server.url("market")) as connection:
-            connection.execute("SELECT set_config('minuteledger.now', %s, true)", [now()])
+            clock = self._home.settings["MINUTELEDGER_CLOCK"]
+            connection.execute("SELECT set_config('minuteledger.clock', %s, true)", [clock])
             row = connection.execute(statement.encode(), values).fetchone()
         assert row is not None
         return row[0]
@@ -79,15 +81,6 @@ class Served:
         wait_until(condition, seconds, f"{self.runs()}\n{self._started.output}")
 
 
-_real = 0.0
-
-
-def now() -> str:
-    """Return the present of the rehearsal."""
-    shown = SHOWN.timestamp() + (time.time() - _real) * SPEED
-    return datetime.fromtimestamp(shown, UTC).isoformat()
-
-
 @pytest.fixture
 def market() -> Iterator[VenueProcess]:
     with VenueProcess(VENUE) as process:
@@ -95,14 +88,13 @@ def market() -> Iterator[VenueProcess]:
 
 
 def test_all_that_is_to_be_done_is_done_and_nothing_twice(home: Home, market: VenueProcess) -> None:
-    global _real  # noqa: PLW0603  when the rehearsal began
     home.write_universe(UNIVERSE.format(url=market.url))
     assert home.run("migrate").returncode == 0
-    _real = time.time()
+    clock = Clock(time.time(), SHOWN.timestamp(), SPEED)
     home.settings |= {
         "MINUTELEDGER_SENSORS": "running",
         "MINUTELEDGER_SENSOR_SECONDS": "2",
-        "MINUTELEDGER_CLOCK": f"{_real} {SHOWN.timestamp()} {SPEED}",
+        "MINUTELEDGER_CLOCK": str(clock),
     }
     started = home.start("up", "--port", str(free_port()))
     started.wait_for("is up")
@@ -124,7 +116,7 @@ def test_all_that_is_to_be_done_is_done_and_nothing_twice(home: Home, market: Ve
     served.wait(lambda: served.query("SELECT bool_and(fresh) FROM market.freshness"))
 
     launched = served.runs()
-    ended = datetime.fromisoformat(now())
+    ended = clock.now()
     counts = Counter(name for run in launched for name in OURS if f"minuteledger/{name}" in run)
     assert counts.total() == len(launched), launched
     ranges = Counter(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
 import pytest
 
+from pipeline.clock import Clock
 from pipeline.intervals import Interval
 from pipeline.settling import Settling
 from pipeline.store.coverage import mark_unavailable
@@ -228,3 +231,19 @@ def test_the_universe_says_how_long_a_minute_may_wait(connection: psycopg.Connec
 def test_analysts_may_read_how_far_behind_listings_are(connection: psycopg.Connection) -> None:
     connection.execute("SET ROLE analyst")
     assert len(freshness(connection)) == 2
+
+
+def test_a_rehearsal_counts_all_minutes_by_its_clock(synced: Database) -> None:
+    clock = Clock(time.time(), at("2024-06-01 02:00:30").timestamp(), 1.0)
+    rehearsed = replace(synced, clock=clock)
+
+    with rehearsed.connect() as connection:
+        expected = "SELECT sum(expected), sum(pending) FROM market.coverage WHERE provider = %s"
+        counted = connection.execute(expected, ["bitfinex"]).fetchone()
+        gap = "SELECT since, before FROM market.gaps WHERE provider = %s"
+        gaps = connection.execute(gap, ["bitfinex"]).fetchall()
+        (behind,) = freshness(connection, "bitfinex")
+
+    assert counted == (120, 120)
+    assert gaps == [(at("2024-06-01"), at("2024-06-01 02:00"))]
+    assert (behind.stale_since, behind.stale_minutes) == (at("2024-06-01"), 119)

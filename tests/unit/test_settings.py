@@ -244,6 +244,7 @@ def test_all_settings_reach_the_processes_that_are_started(
     monkeypatch.setenv("MINUTELEDGER_ALERT_STALE_AFTER", "2h")
     monkeypatch.setenv("MINUTELEDGER_DATABASE_URL", URL)
     monkeypatch.setenv("MINUTELEDGER_DEEP_CHECK_PERCENT", "2.5")
+    monkeypatch.setenv("MINUTELEDGER_CLOCK", "1790000000 1709640000 60")
     settings = load_settings()
     for name, value in settings.environment.items():
         monkeypatch.setenv(name, value)
