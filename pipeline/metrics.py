@@ -19,16 +19,17 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from pipeline.orchestration.history import history
 from pipeline.store import measures
 from pipeline.store.database import Database
 
-PORT: Final = 9464
 _BASE = 1.2
 _STEPS = 4
 _LARGEST = 64
 _EDGES: Final = range(_STEPS, _LARGEST + 1, _STEPS)
 """Upper edges of the histogram's buckets, in powers of the base: 2 ms to two minutes."""
-_OPEN, _ENDED = ("QUEUED", "STARTING", "STARTED", "CANCELING"), ("SUCCESS", "FAILURE", "CANCELED")
+_OPEN: Final = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
+_ENDED: Final = ("SUCCESS", "FAILURE", "CANCELED")
 
 _Key = tuple[str, datetime, str, int]
 
@@ -121,7 +122,9 @@ class LedgerCollector(Collector):
             psycopg.Error, DatabaseError: The ledger cannot be read. The scrape then fails, which
                 Prometheus knows as `up == 0`.
         """
-        open_, ended, dagster_bytes = measures.runs(self._database, self._started)
+        with history(self._database) as dagster:
+            runs = measures.runs(dagster, self._started)
+            dagster_bytes = measures.size(dagster)
         with self._database.connect() as connection:
             self._requests.add(measures.logged_requests(connection, self._requests.since))
             yield from self._requests.families()
@@ -133,15 +136,13 @@ class LedgerCollector(Collector):
             yield from _providers(measures.paused(connection))
             sizes = [("market", measures.size(connection)), ("dagster", dagster_bytes)]
         yield _gauge("database_bytes", "What a database takes on disk.", ("database",), sizes)
-        counts = dict.fromkeys(_OPEN, 0) | dict(open_)
-        yield _gauge(
-            "runs_open", "Dagster's runs that have not ended.", ("status",), counts.items()
-        )
+        open_ = [(status, runs.get(status, 0)) for status in _OPEN]
+        yield _gauge("runs_open", "Dagster's runs that have not ended.", ("status",), open_)
         total = CounterMetricFamily(
             "minuteledger_runs", "Dagster's runs that have ended.", labels=["status"]
         )
-        for status, number in (dict.fromkeys(_ENDED, 0) | dict(ended)).items():
-            total.add_metric([status], number)
+        for status in _ENDED:
+            total.add_metric([status], runs.get(status, 0))
         yield total
 
 

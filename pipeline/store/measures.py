@@ -11,8 +11,6 @@ from typing import Any, Final
 
 import psycopg
 
-from pipeline.store.database import Database
-
 _LOGGED: Final = """
 SELECT provider, hour, outcome, bucket, requests FROM ledger.fetch_log
 WHERE hour >= date_trunc('hour', %s, 'UTC')
@@ -49,14 +47,8 @@ FROM market.providers
 
 _SIZE: Final = "SELECT pg_database_size(current_database())"
 
-_OPEN_RUNS: Final = """
-SELECT status, count(*) FROM runs
-WHERE status IN ('QUEUED', 'NOT_STARTED', 'STARTING', 'STARTED', 'CANCELING') GROUP BY 1
-"""
-
-_ENDED_RUNS: Final = """
-SELECT status, count(*) FROM runs
-WHERE status IN ('SUCCESS', 'FAILURE', 'CANCELED') AND end_time >= %s GROUP BY 1
+_RUNS: Final = """
+SELECT status, count(*) FROM runs WHERE end_time IS NULL OR end_time >= %s GROUP BY 1
 """
 
 Rows = Sequence[tuple[Any, ...]]
@@ -106,19 +98,13 @@ def size(connection: psycopg.Connection) -> int:
     return int(found)
 
 
-def runs(database: Database, since: datetime) -> tuple[Rows, Rows, int]:
-    """Return what Dagster's database says of runs, and its size in bytes.
+def runs(dagster: psycopg.Connection, since: datetime) -> dict[str, int]:
+    """Return by status how many of Dagster's runs there are that are open, or ended since.
 
     Args:
-        database: The ledger's database; Dagster's is beside it.
+        dagster: An open connection to Dagster's database.
         since: From when on ended runs count, UTC.
-
-    Returns:
-        Status and number of the runs that are open; the same of those that ended since; bytes.
     """
-    with psycopg.connect(database.url(database.dagster_name)) as connection:
-        if connection.execute("SELECT to_regclass('runs')").fetchone() == (None,):
-            return [], [], size(connection)  # Dagster has never been started
-        open_ = connection.execute(_OPEN_RUNS).fetchall()
-        ended = connection.execute(_ENDED_RUNS, [since.timestamp()]).fetchall()
-        return open_, ended, size(connection)
+    if dagster.execute("SELECT to_regclass('runs')").fetchone() == (None,):
+        return {}  # Dagster has never been started
+    return dict(dagster.execute(_RUNS, [since.timestamp()]).fetchall())
