@@ -67,7 +67,7 @@ def backfill_sensor(universe: Universe, ticking: Ticking) -> dg.SensorDefinition
             elif others & set(assets[provider]):
                 plan.say(f"{provider}: {_months(mine)} are left, and a backfill is under way")
             elif why := missing_keys(universe, provider):
-                plan.say(f"{provider} cannot be asked: {why}")
+                plan.say(why)
             else:
                 known = set(context.instance.get_dynamic_partitions(f"{provider}_listings"))
                 wave = _wave(mine, known, universe.first_month(provider))

@@ -60,7 +60,7 @@ def fundamentals_sensor(universe: Universe, ticking: Ticking) -> dg.SensorDefini
             if provider in busy or assets[provider] in others:
                 plan.say(f"{provider}: {len(mine)} documents are due, and a run is under way")
             elif why := missing_keys(universe, provider):
-                plan.say(f"{provider} cannot be asked: {why}")
+                plan.say(why)
             else:
                 ordered = context.instance.get_dynamic_partitions(f"{provider}_{FUNDAMENTALS}")
                 names = {one.subject.instrument for one in mine}

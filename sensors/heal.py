@@ -51,7 +51,7 @@ def heal_sensor(
             connection.execute(STATEMENT_TIMEOUT)
             for provider in sorted(jobs.keys() - busy):
                 if why := missing_keys(universe, provider):
-                    plan.say(f"{provider} cannot be asked: {why}")
+                    plan.say(why)
                     continue
                 capabilities = capabilities_of(universe, provider)
                 due = find_due_again(connection, provider, capabilities, now)

@@ -56,7 +56,7 @@ def refresh_sensor(provider: str, universe: Universe, ticking: Ticking) -> dg.Se
         context: dg.SensorEvaluationContext, ledger: LedgerResource, clock: ClockResource
     ) -> dg.SensorResult | dg.SkipReason:
         if why := missing_keys(universe, provider):
-            return dg.SkipReason(f"{provider} cannot be asked: {why}")
+            return dg.SkipReason(why)
         now = clock.now()
         with ledger.database().connect() as connection:
             connection.execute(STATEMENT_TIMEOUT)

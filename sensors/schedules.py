@@ -11,12 +11,11 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from pipeline.opening import options_of
-from pipeline.providers.errors import MissingKeys
 from pipeline.store.pauses import pause_of
 from pipeline.taking import has_list
 from pipeline.universe import Universe
 from resources.ledger import LedgerResource
+from sensors.ticking import missing_keys
 
 _MARKETS_HOUR, _DEEP_CHECK_HOUR = 1, 2
 _OPERATIONS = {"housekeeping": "40 3 * * *", "sizes": "10 4 * * *"}
@@ -72,8 +71,8 @@ def _of_provider(
         default_status=dg.DefaultScheduleStatus.RUNNING,
     )
     def schedule(ledger: LedgerResource) -> Sequence[dg.RunRequest] | dg.SkipReason:
-        if missing := options_of(universe, provider).missing_keys(provider):
-            return dg.SkipReason(str(MissingKeys(provider, missing)))
+        if why := missing_keys(universe, provider):
+            return dg.SkipReason(why)
         with ledger.database().connect() as connection:
             pause = pause_of(connection, provider)
         return dg.SkipReason(pause) if pause else [dg.RunRequest()]

@@ -17,7 +17,7 @@ from dagster._core.storage.dagster_run import (
 )
 
 from pipeline.opening import options_of
-from pipeline.providers.errors import Unsupported
+from pipeline.providers.errors import MissingKeys, Unsupported
 from pipeline.store.cells import Cell
 from pipeline.universe import Universe
 from resources.partitions import to_key
@@ -79,12 +79,12 @@ def at_work(instance: dg.DagsterInstance, providers: Sequence[str]) -> set[str]:
 
 
 def missing_keys(universe: Universe, provider: str) -> str | None:
-    """Return why a provider cannot be asked at all, as configured; None if it can."""
+    """Return why a provider, which it names, cannot be asked as configured; None if it can."""
     try:
         missing = options_of(universe, provider).missing_keys(provider)
     except Unsupported as error:
         return str(error)
-    return f"{', '.join(missing)} not set" if missing else None
+    return str(MissingKeys(provider, missing)) if missing else None
 
 
 def range_tags(first: str, last: str) -> Mapping[str, str]:
