@@ -18,7 +18,7 @@ from pipeline.universe import Universe, UniverseError, load_universe
 from resources.clock import ClockResource
 from resources.ledger import LedgerResource
 from sensors.runs import ended_runs, outcomes
-from sensors.ticking import STATEMENT_TIMEOUT
+from sensors.ticking import looking
 
 __all__ = ["alerts_sensor", "failed_runs_sensor"]
 
@@ -78,9 +78,7 @@ def alerts_sensor() -> dg.SensorDefinition:
         except UniverseError:  # the sensor `universe` says what is wrong with it
             universe = None
         looked = _looked(context.cursor)
-        with ledger.database().connect() as connection:
-            connection.autocommit = True
-            connection.execute(STATEMENT_TIMEOUT)
+        with looking(ledger) as connection:
             try:
                 todo = due(sources(connection, settings, universe, now), looked, now)
                 found = [trouble for source in todo for trouble in source.look()]

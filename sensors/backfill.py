@@ -2,7 +2,6 @@
 
 # No `from __future__ import annotations`: Dagster reads the sensor's annotations as they are.
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 
@@ -18,11 +17,12 @@ from sensors.pacing import Pace, Pacing
 from sensors.ticking import (
     PRIORITY,
     SLOW,
-    STATEMENT_TIMEOUT,
     Plan,
     Ticking,
     backfilled,
     cell_range,
+    fingerprint,
+    looking,
     missing_keys,
     queued_or_under_way,
     tag_of,
@@ -54,8 +54,7 @@ def backfill_sensor(universe: Universe, ticking: Ticking) -> dg.SensorDefinition
         context: dg.SensorEvaluationContext, ledger: LedgerResource, clock: ClockResource
     ) -> dg.SensorResult:
         now = clock.now()
-        with ledger.database().connect() as connection:
-            connection.execute(STATEMENT_TIMEOUT)
+        with looking(ledger) as connection:
             unasked = history(connection, now)
         plan = Plan(Pacing.read(context.cursor, providers), now)
         busy = queued_or_under_way(context.instance, NAME, providers) if unasked else set()
@@ -71,8 +70,7 @@ def backfill_sensor(universe: Universe, ticking: Ticking) -> dg.SensorDefinition
             else:
                 known = set(context.instance.get_dynamic_partitions(f"{provider}_listings"))
                 wave = _wave(mine, known, universe.first_month(provider))
-                text = " ".join(f"{one.listing} {one.first} {one.last}" for one in wave)
-                what = hashlib.sha256(text.encode()).hexdigest()[:16]
+                what = fingerprint(f"{one.listing} {one.first} {one.last}" for one in wave)
                 requests = [_request(one, assets[provider]) for one in wave]
                 if not wave:
                     plan.say(f"{provider}: {_months(mine)} have no partitions yet")

@@ -18,10 +18,10 @@ from resources.ledger import LedgerResource
 from sensors.pacing import Pace, Pacing
 from sensors.ticking import (
     SLOW,
-    STATEMENT_TIMEOUT,
     Plan,
     Ticking,
     at_work,
+    looking,
     queued_or_under_way,
     tag_of,
 )
@@ -52,8 +52,7 @@ def follow_sensor(
         if queued_or_under_way(context.instance, NAME, [_ALL]):
             return plan.result("it is queued or under way")
         busy = at_work(context.instance, universe.bar_providers)
-        with ledger.database().connect() as connection:
-            connection.execute(STATEMENT_TIMEOUT)
+        with looking(ledger) as connection:
             since = noted_since(connection, _AGE, busy)
         if since is not None:
             tags = {tag_of(NAME): _ALL, **SLOW}

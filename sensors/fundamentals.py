@@ -2,7 +2,6 @@
 
 # No `from __future__ import annotations`: Dagster reads the sensor's annotations as they are.
 
-import hashlib
 from datetime import timedelta
 
 import dagster as dg
@@ -15,10 +14,11 @@ from resources.ledger import LedgerResource
 from sensors.pacing import Pace, Pacing
 from sensors.ticking import (
     SLOW,
-    STATEMENT_TIMEOUT,
     Plan,
     Ticking,
     backfilled,
+    fingerprint,
+    looking,
     missing_keys,
     queued_or_under_way,
     range_tags,
@@ -49,8 +49,7 @@ def fundamentals_sensor(universe: Universe, ticking: Ticking) -> dg.SensorDefini
         context: dg.SensorEvaluationContext, ledger: LedgerResource, clock: ClockResource
     ) -> dg.SensorResult:
         now = clock.now()
-        with ledger.database().connect() as connection:
-            connection.execute(STATEMENT_TIMEOUT)
+        with looking(ledger) as connection:
             wanted = due(connection, subjects(connection), now)
         plan = Plan(Pacing.read(context.cursor, providers), now)
         busy = queued_or_under_way(context.instance, FUNDAMENTALS, providers) if wanted else set()
@@ -65,8 +64,7 @@ def fundamentals_sensor(universe: Universe, ticking: Ticking) -> dg.SensorDefini
                 ordered = context.instance.get_dynamic_partitions(f"{provider}_{FUNDAMENTALS}")
                 names = {one.subject.instrument for one in mine}
                 runs = list(runs_of_neighbours(names, ordered, INSTRUMENTS_PER_RUN))
-                text = " ".join(f"{one.subject.instrument} {one.document}" for one in mine)
-                what = hashlib.sha256(text.encode()).hexdigest()[:16]
+                what = fingerprint(f"{one.subject.instrument} {one.document}" for one in mine)
                 requests = [
                     dg.RunRequest(
                         asset_selection=[assets[provider]],

@@ -2,7 +2,6 @@
 
 # No `from __future__ import annotations`: Dagster reads the sensor's annotations as they are.
 
-import hashlib
 from collections.abc import Mapping
 from datetime import timedelta
 
@@ -16,9 +15,10 @@ from resources.ledger import LedgerResource
 from sensors.pacing import Pace, Pacing
 from sensors.ticking import (
     SLOW,
-    STATEMENT_TIMEOUT,
     Plan,
     Ticking,
+    fingerprint,
+    looking,
     missing_keys,
     queued_or_under_way,
     tag_of,
@@ -47,8 +47,7 @@ def heal_sensor(
         now = clock.now()
         plan = Plan(Pacing.read(context.cursor, list(jobs)), now)
         busy = queued_or_under_way(context.instance, NAME, list(jobs))
-        with ledger.database().connect() as connection:
-            connection.execute(STATEMENT_TIMEOUT)
+        with looking(ledger) as connection:
             for provider in sorted(jobs.keys() - busy):
                 if why := missing_keys(universe, provider):
                     plan.say(why)
@@ -56,8 +55,7 @@ def heal_sensor(
                 capabilities = capabilities_of(universe, provider)
                 due = find_due_again(connection, provider, capabilities, now)
                 if due:
-                    text = " ".join(f"{cell.listing} {cell.month}" for cell in due)
-                    what = hashlib.sha256(text.encode()).hexdigest()[:16]
+                    what = fingerprint(f"{cell.listing} {cell.month}" for cell in due)
                     plan.launch(provider, what, _PACE, [_request(provider, jobs[provider])])
         for provider in sorted(busy):
             plan.say(f"{provider}: a repair is queued or under way")

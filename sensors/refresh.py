@@ -2,7 +2,6 @@
 
 # No `from __future__ import annotations`: Dagster reads the sensor's annotations as they are.
 
-import hashlib
 from collections.abc import Collection, Sequence
 from datetime import date, datetime, timedelta
 
@@ -20,11 +19,12 @@ from sensors.pacing import Pace, Pacing
 from sensors.ticking import (
     PRIORITY,
     SLOW,
-    STATEMENT_TIMEOUT,
     Plan,
     Ticking,
     backfilled,
     cell_range,
+    fingerprint,
+    looking,
     missing_keys,
     queued_or_under_way,
     runs_of_neighbours,
@@ -58,15 +58,15 @@ def refresh_sensor(provider: str, universe: Universe, ticking: Ticking) -> dg.Se
         if why := missing_keys(universe, provider):
             return dg.SkipReason(why)
         now = clock.now()
-        with ledger.database().connect() as connection:
-            connection.execute(STATEMENT_TIMEOUT)
+        with looking(ledger) as connection:
             rows = freshness(connection, provider, now=now)
             live = {one.key for one in listings(connection, provider) if not one.ended(now)}
         plan = Plan(Pacing.read(context.cursor, (_TAIL, _DAY, _MONTH)), now)
         under_way = queued_or_under_way(context.instance, _NAME, [provider])
         stale = [row for row in rows if _is_due(row, now - lag - refresh)]
         if stale and not under_way:
-            plan.launch(_TAIL, _fingerprint(stale), Pace(refresh, LONGEST), [_of_tail(tail)])
+            what = fingerprint(f"{row.listing} {row.stale_since}" for row in stale)
+            plan.launch(_TAIL, what, Pace(refresh, LONGEST), [_of_tail(tail)])
         elif stale:
             plan.say(f"{len(stale)} listings are behind, and a refresh is queued or under way")
         elif not set(bars) & backfilled(context.instance):
@@ -85,11 +85,6 @@ def _is_due(row: Freshness, late: datetime) -> bool:
 def _nothing(rows: Sequence[Freshness]) -> str:
     failing = sum(row.failing_since is not None for row in rows)
     return f"{len(rows)} listings, nothing new to ask for; {failing} are failing"
-
-
-def _fingerprint(rows: Sequence[Freshness]) -> str:
-    text = " ".join(f"{row.listing} {row.stale_since}" for row in rows)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _of_tail(tail: dg.AssetKey) -> dg.RunRequest:

@@ -4,11 +4,14 @@ What belongs here: asking Dagster's instance, and the tags of what we launch. Wh
 launched again is `pacing`'s.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import dagster as dg
+import psycopg
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 from dagster._core.storage.dagster_run import (
     IN_PROGRESS_RUN_STATUSES,
@@ -20,13 +23,12 @@ from pipeline.opening import options_of
 from pipeline.providers.errors import MissingKeys, Unsupported
 from pipeline.store.cells import Cell
 from pipeline.universe import Universe
+from resources.ledger import LedgerResource
 from resources.partitions import to_key
 from sensors.pacing import Pace, Pacing
 
 _RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 _OPEN = (BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING, BulkActionStatus.FAILING)
-STATEMENT_TIMEOUT = "SET statement_timeout = '30s'"
-"""A tick that takes longer fails by itself, before Dagster's minute is over and its cursor lost."""
 PRIORITY = "dagster/priority"
 SLOW = {"minuteledger/slow": "yes"}
 """On all that may wait: dagster.yaml keeps room for the refreshes."""
@@ -47,6 +49,23 @@ class Ticking:
     def every(self, seconds: int) -> int:
         """Return how often a sensor ticks."""
         return self.seconds or seconds
+
+
+@contextmanager
+def looking(ledger: LedgerResource) -> Iterator[psycopg.Connection]:
+    """Open the ledger for the look of a tick, without a transaction around statements.
+
+    One that takes long fails by itself, before Dagster's minute is over and its cursor lost.
+    """
+    with ledger.database().connect() as connection:
+        connection.autocommit = True
+        connection.execute("SET statement_timeout = '30s'")
+        yield connection
+
+
+def fingerprint(parts: Iterable[str]) -> str:
+    """Return a short text that differs where what is left to be done does."""
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
 
 
 def tag_of(sensor: str) -> str:
