@@ -8,11 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from pipeline.fundamentals.registry import registry
-from pipeline.selection import select
-from pipeline.snapshots.history import catch_up
-from pipeline.store.database import Database
-from pipeline.store.listings import sync_universe
+from pipeline.orchestration.preparation import keep_in_step, sync
 from pipeline.universe import Universe, load_universe
 from resources.ledger import LedgerResource
 from resources.partitions import missing_partitions, sync_partitions
@@ -43,12 +39,14 @@ def universe_sensor(path: Path, loaded: Universe | None) -> dg.SensorDefinition:
     ) -> dg.SensorResult | dg.SkipReason:
         universe = load_universe(path)
         fingerprint = hashlib.sha256(universe.model_dump_json().encode()).hexdigest()[:16]
-        said, database, reordered = [], ledger.database(), False
+        said, database = [], ledger.database()
         if fingerprint != context.cursor or _lacks(context.instance, universe):
-            reordered, done = _sync(context.instance, database, universe)
-            said.append(done)
-        with database.connect() as connection:  # how providers answer changes without the file
-            select(connection, universe, anew=reordered)
+            # First the ledger: a partition whose listing it does not know could not be made.
+            sync(database, universe)
+            said.append(_said(universe, sync_instance(context.instance, universe)))
+        else:
+            with database.connect() as connection:
+                keep_in_step(connection, universe)
         if loaded is None or loaded.fingerprint() != universe.fingerprint():
             said.append(
                 "the definitions are older than the file: reload the code location to see its "
@@ -74,17 +72,9 @@ def _lacks(instance: dg.DagsterInstance, universe: Universe) -> bool:
     return bool(missing_partitions(instance, universe) or missing_pools(instance, universe))
 
 
-def _sync(instance: dg.DagsterInstance, database: Database, universe: Universe) -> tuple[bool, str]:
-    """Bring all in step; return whether it has changed who stands by for whom, and what was done.
-
-    First the ledger: a partition whose listing it does not know could not be materialized.
-    """
-    with database.connect() as connection:
-        reordered = sync_universe(connection, universe)
-        catch_up(connection, registry())
-    added = sync_instance(instance, universe)
+def _said(universe: Universe, added: Mapping[str, Sequence[str]]) -> str:
     done = f"{len(universe.listings())} listings brought in step with the file"
     new = ", ".join(
         f"{name.removesuffix('_listings')} {' '.join(keys)}" for name, keys in added.items()
     )
-    return reordered, f"{done}; new partitions: {new}" if new else done
+    return f"{done}; new partitions: {new}" if new else done

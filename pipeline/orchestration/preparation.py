@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import psycopg
+
 from pipeline.fundamentals.registry import registry
 from pipeline.selection import select
 from pipeline.settings import Settings
@@ -21,8 +23,22 @@ def sync(database: Database, universe: Universe) -> None:
     """
     with database.connect() as connection:
         sync_universe(connection, universe)
-        select(connection, universe)
-        catch_up(connection, registry())
+        keep_in_step(connection, universe, anew=True)
+
+
+def keep_in_step(connection: psycopg.Connection, universe: Universe, *, anew: bool = False) -> None:
+    """Do what is to be done now and then, also when the universe has not changed.
+
+    Who serves depends on how providers answer, and what was noted to be combined anew may have been
+    left by somebody who was killed.
+
+    Args:
+        connection: An open connection, outside of a transaction.
+        universe: The universe, with which the ledger is in step.
+        anew: Look at all months for what is asked of standbys, not only at the newest.
+    """
+    select(connection, universe, anew=anew)
+    catch_up(connection, registry())
 
 
 def prepare(settings: Settings) -> tuple[Database, Universe]:

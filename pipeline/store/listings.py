@@ -57,12 +57,6 @@ SET symbol = excluded.symbol, session = excluded.session, standby = excluded.sta
         CASE WHEN listing.symbol = excluded.symbol THEN listing.first_trade_checked_at END
 """
 
-_ORDER = """
-SELECT id, instrument_id, standby FROM ledger.listing WHERE in_universe AND instrument_id IN (
-    SELECT instrument_id FROM ledger.listing WHERE in_universe AND standby IS NOT NULL)
-ORDER BY id
-"""
-
 _RELABELLED = """
 SELECT l.provider, l.key, l.symbol, i.key AS instrument
 FROM ledger.listing l JOIN ledger.instrument i ON i.id = l.instrument_id
@@ -76,13 +70,10 @@ class RelabelledListing(Exception):
     """The universe gives the key of a listing with stored history to another market."""
 
 
-def sync_universe(connection: psycopg.Connection, universe: Universe) -> bool:
+def sync_universe(connection: psycopg.Connection, universe: Universe) -> None:
     """Bring the ledger's listings in step with the universe, in one transaction.
 
     Listings that the universe no longer names keep their history and are only marked.
-
-    Returns:
-        Whether it has changed who stands by for whom.
 
     Raises:
         ValueError: A session is not known for as far back as a listing starts.
@@ -96,7 +87,6 @@ def sync_universe(connection: psycopg.Connection, universe: Universe) -> bool:
     with connection.transaction():
         first = min((spec.start for spec in specs), default=universe.start)
         sync_sessions(connection, universe.sessions_used(), first.date())
-        before = connection.execute(_ORDER).fetchall()
         for provider in universe.bar_providers:
             connection.execute(_UPSERT_PROVIDER, [provider, *universe.pace(provider)])
         for key, instrument in universe.instruments.items():
@@ -121,7 +111,6 @@ def sync_universe(connection: psycopg.Connection, universe: Universe) -> bool:
             recombinations.note(connection, None)
         elif others:
             recombinations.note(connection, others)
-        return connection.execute(_ORDER).fetchall() != before
 
 
 def _sync_listing(connection: psycopg.Connection, spec: ListingSpec) -> None:
