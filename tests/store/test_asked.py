@@ -37,15 +37,21 @@ def provider_of(desk: Desk, field: str, moment: datetime | None = None) -> str |
     return None if row is None else row["provider"]
 
 
+def assert_past_stays(desk: Desk, since: datetime) -> None:
+    """Assert that what was known is the same when it is worked out anew from a moment on."""
+    before = desk.history()
+    assert before
+    desk.rework(since)
+    assert desk.history() == before
+
+
 def test_a_provider_that_is_no_longer_asked_takes_no_part_from_then_on(desk: Desk) -> None:
     desk.hear("fmp", START, said("revenue", 391e9))
     desk.hear("yahoo", START, said("revenue", 390e9))
     desk.ask(universe("yahoo", "alpha_vantage"))
     assert provider_of(desk, "revenue") == "yahoo"
     assert provider_of(desk, "revenue", START) == "fmp"
-    before = desk.history()
-    desk.rework(START)
-    assert desk.history() == before
+    assert_past_stays(desk, START)
 
 
 def test_what_a_provider_said_while_it_was_asked_stays_part_of_the_past(desk: Desk) -> None:
@@ -72,9 +78,7 @@ def test_a_provider_that_is_asked_again_is_served_at_once(desk: Desk) -> None:
     desk.ask(universe("fmp"))
     assert provider_of(desk, "revenue") == "fmp"
     assert provider_of(desk, "revenue", left) is None
-    before = desk.history()
-    desk.rework(START)
-    assert desk.history() == before
+    assert_past_stays(desk, START)
 
 
 def test_what_came_by_another_symbol_counts_no_more_and_all_is_due(desk: Desk) -> None:
@@ -94,9 +98,7 @@ def test_what_came_by_another_symbol_is_no_measure_of_what_comes_now(desk: Desk)
     later = desk.ask(universe(*PROVIDERS, symbols={"yahoo": "AAPL.NEW"}))
     desk.hear("yahoo", later, said("market_cap", 5e12))
     assert desk.combined(later)["market_cap"]["value"] == 5e12
-    before = desk.history()
-    desk.rework(START)
-    assert desk.history() == before
+    assert_past_stays(desk, START)
 
 
 def test_a_symbol_that_was_mistyped_and_put_right_loses_nothing(desk: Desk) -> None:
@@ -106,9 +108,7 @@ def test_a_symbol_that_was_mistyped_and_put_right_loses_nothing(desk: Desk) -> N
     assert provider_of(desk, "market_cap", wrong) is None
     assert provider_of(desk, "market_cap", right) == "yahoo"
     desk.hear("yahoo", right + SECOND, said("market_cap", 5e9))
-    before = desk.history()
-    desk.rework(START)
-    assert desk.history() == before
+    assert_past_stays(desk, START)
     assert provider_of(desk, "market_cap", right + SECOND) == "yahoo"
 
 
@@ -118,9 +118,7 @@ def test_two_changes_of_a_symbol_are_two_times(desk: Desk) -> None:
     desk.hear("yahoo", first, said("market_cap", 2e9))
     desk.ask(universe(*PROVIDERS, symbols={"yahoo": "CCC"}))
     assert provider_of(desk, "revenue", first) is None
-    before = desk.history()
-    desk.rework(START)
-    assert desk.history() == before
+    assert_past_stays(desk, START)
 
 
 def test_another_client_of_a_provider_does_not_change_what_was_known(desk: Desk) -> None:
@@ -221,8 +219,5 @@ def test_worked_out_anew_the_past_is_what_it_was(desk: Desk, seed: int) -> None:
                 for name in generator.sample(fields, 2)
             ]
             desk.hear(generator.choice(told).provider, datetime.now(UTC), *values)
-    before = desk.history()
-    assert before
     for since in (start, start + (datetime.now(UTC) - start) / 2):
-        desk.rework(since)
-        assert desk.history() == before
+        assert_past_stays(desk, since)
