@@ -24,7 +24,6 @@ from pipeline.store.limits import budget_left
 from pipeline.store.listings import listings
 from pipeline.store.session import LedgerSession
 from pipeline.universe import Universe
-from resources.clock import ClockResource
 from resources.downloads import DownloadsResource
 from resources.ledger import LedgerResource
 from resources.partitions import to_key
@@ -60,11 +59,10 @@ def heal_job(provider: str, universe: Universe) -> dg.JobDefinition:
         config: HealConfig,
         ledger: LedgerResource,
         downloads: DownloadsResource,
-        clock: ClockResource,
     ) -> None:
         database = ledger.database()
         try:
-            with downloads.downloader(database, universe, provider, clock.now) as downloader:
+            with downloads.downloader(database, universe, provider) as downloader:
                 healing = _heal(context, database, downloader, provider, config)
         except ProviderError as error:
             raise dg.Failure(str(error), allow_retries=error.retryable) from error

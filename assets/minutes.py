@@ -28,7 +28,6 @@ from pipeline.store.health import ProviderHealth, provider_health
 from pipeline.store.losses import threats
 from pipeline.store.session import LedgerSession
 from pipeline.universe import Universe
-from resources.clock import ClockResource
 from resources.downloads import DownloadsResource
 from resources.ledger import LedgerResource
 from resources.partitions import cell_partitions, to_cell, to_key
@@ -100,12 +99,11 @@ def minutes(provider: str, universe: Universe) -> dg.AssetsDefinition:
         config: DownloadConfig,
         ledger: LedgerResource,
         downloads: DownloadsResource,
-        clock: ClockResource,
     ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]  # Dagster knows it bare only
         database, started = ledger.database(), datetime.now(UTC)
         cells = [to_cell(key) for key in context.partition_keys]
         try:
-            with downloads.downloader(database, universe, provider, clock.now) as downloader:
+            with downloads.downloader(database, universe, provider) as downloader:
                 if bars in context.selected_asset_keys:
                     outcomes = download_cells(
                         database,

@@ -23,7 +23,6 @@ from pipeline.store.cells import Cell
 from pipeline.store.database import Database
 from pipeline.store.freshness import Freshness, freshness
 from pipeline.universe import Universe
-from resources.clock import ClockResource
 from resources.downloads import DownloadsResource
 from resources.ledger import LedgerResource
 from resources.pools import tail_pool
@@ -61,13 +60,12 @@ def tail(provider: str, universe: Universe) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext,
         ledger: LedgerResource,
         downloads: DownloadsResource,
-        clock: ClockResource,
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster knows it bare only
         database, started = ledger.database(), time.monotonic()
-        now = clock.now()
+        now = database.clock.now()
         cells = [cell for row in _read(database, provider, now) for cell in _cells(row, now)]
         try:
-            with downloads.downloader(database, universe, provider, clock.now) as downloader:
+            with downloads.downloader(database, universe, provider) as downloader:
                 outcomes = download_cells(
                     database,
                     downloader,
@@ -79,7 +77,7 @@ def tail(provider: str, universe: Universe) -> dg.AssetsDefinition:
         except ProviderError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         follow_minutes(database, provider, outcomes)
-        now = clock.now()
+        now = database.clock.now()
         shown = _shown(_read(database, provider, now), outcomes, now, time.monotonic() - started)
         if outcomes and all(outcome.problem for outcome in outcomes):
             raise dg.Failure(

@@ -7,7 +7,6 @@ else: every run does so again.
 import logging
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict
 
 import dagster as dg
 
@@ -23,7 +22,6 @@ from assets.tail import tail
 from pipeline.settings import Settings, load_settings
 from pipeline.taking import has_list
 from pipeline.universe import Universe, UniverseError, load_universe
-from resources.clock import ClockResource
 from resources.downloads import DownloadsResource
 from resources.ledger import LedgerResource
 from sensors.alerts import alerts_sensor, failed_runs_sensor
@@ -54,7 +52,7 @@ def build_defs(
     Args:
         settings: Instead of those in the environment.
         universe: Instead of the one in the file that the settings name.
-        resources: Instead of those of the same names: `ledger`, `downloads`, `clock`.
+        resources: Instead of those of the same names: `ledger`, `downloads`.
 
     Returns:
         The definitions. An invalid universe file leaves only the sensor that waits for its
@@ -101,7 +99,6 @@ def build_defs(
         resources={
             "ledger": LedgerResource(),
             "downloads": DownloadsResource(),
-            "clock": ClockResource(**asdict(settings.clock)),
             **(resources or {}),
         },
         executor=dg.in_process_executor,

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import partial
 from typing import Self
 
@@ -52,10 +52,6 @@ class _Job:
     new: Sequence[Interval]
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class Downloader:
     """Downloads listings of one provider, month by month.
 
@@ -63,7 +59,7 @@ class Downloader:
         database: The ledger's database.
         provider: The provider's client.
         patience: When to try again and when to stop.
-        now: The clock; UTC.
+        now: The clock, UTC; None for the ledger's.
     """
 
     def __init__(
@@ -72,7 +68,7 @@ class Downloader:
         provider: BarProvider,
         *,
         patience: Patience | None = None,
-        now: Callable[[], datetime] = _utc_now,
+        now: Callable[[], datetime] | None = None,
     ) -> None:
         self._provider = provider
         self._capabilities = provider.capabilities
@@ -81,8 +77,8 @@ class Downloader:
             Archive(self._session, provider) if isinstance(provider, ArchiveProvider) else None
         )
         self._asking = Asking(provider, patience or Patience())
-        self._wanting = Wanting(self._session, self._asking, provider, self._archive, now)
-        self._now = now
+        self._now = now or database.clock.now
+        self._wanting = Wanting(self._session, self._asking, provider, self._archive, self._now)
 
     def __enter__(self) -> Self:
         # Pages of short-lived lists make the collector look again and again at all that lives:

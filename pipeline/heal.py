@@ -159,7 +159,7 @@ def _work(
 
 def find_due_again(
     connection: psycopg.Connection, provider: str, capabilities: Capabilities, now: datetime
-) -> list[Cell]:
+) -> dict[Cell, datetime]:
     """Return the cells of a provider in which something that was asked for before is due again.
 
     Args:
@@ -167,6 +167,9 @@ def find_due_again(
         provider: The provider's name in the universe.
         capabilities: How it behaves.
         now: The present, UTC.
+
+    Returns:
+        Each with the first minute of it that is to be asked for, UTC.
     """
     return find_due_cells(
         connection,

@@ -76,7 +76,7 @@ def open_listed(
         MissingKeys: It wants keys that are not set.
         DatabaseError: The ledger cannot be reached.
     """
-    options = options_of(universe, provider)
+    options = _options(universe, provider, database)
     if everything:
         options = replace(options, asset_classes=())
     with (
@@ -95,12 +95,17 @@ def open_asked(
     It keeps the same limits as that for bars; nothing is sent yet. Arguments and errors are those
     of `open_listed`.
     """
-    options = options_of(universe, provider)
+    options = _options(universe, provider, database)
     with (
         _limiter(provider, options, database) as limiter,
         closing(open_fundamentals(provider, options, limiter)) as client,
     ):
         yield client
+
+
+def _options(universe: Universe, provider: str, database: Database | None) -> ProviderOptions:
+    options = options_of(universe, provider)
+    return options if database is None else replace(options, now=database.clock.now)
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """What asks the universe's providers, as a resource."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
 import dagster as dg
 from pydantic import Field
@@ -38,7 +38,6 @@ class DownloadsResource(dg.ConfigurableResource["DownloadsResource"]):
         database: Database,
         universe: Universe,
         provider: str,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> Iterator[Downloader]:
         """Open a downloader for a provider of the universe; nothing is sent yet.
 
@@ -46,7 +45,6 @@ class DownloadsResource(dg.ConfigurableResource["DownloadsResource"]):
             database: The ledger's database.
             universe: The universe.
             provider: The provider's name in it.
-            now: The clock; UTC.
 
         Raises:
             Unsupported: There is no such client, or it cannot serve what the universe wants.
@@ -54,7 +52,7 @@ class DownloadsResource(dg.ConfigurableResource["DownloadsResource"]):
         """
         with (
             open_listed(universe, provider, database) as client,
-            Downloader(database, client, patience=self._patience(), now=now) as downloader,
+            Downloader(database, client, patience=self._patience()) as downloader,
         ):
             yield downloader
 

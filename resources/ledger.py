@@ -1,5 +1,7 @@
 """The ledger's database, as a resource."""
 
+from datetime import datetime
+
 import dagster as dg
 
 from pipeline.settings import load_settings
@@ -16,3 +18,11 @@ class LedgerResource(dg.ConfigurableResource["LedgerResource"]):
             SettingsError: The environment or `.env` cannot be used.
         """
         return Database.from_settings(load_settings())
+
+    def now(self) -> datetime:
+        """Return the present by the ledger's clock, UTC.
+
+        Raises:
+            SettingsError: The environment or `.env` cannot be used.
+        """
+        return load_settings().clock.now()

@@ -15,7 +15,6 @@ from pipeline.alerts.telling import Told, tell
 from pipeline.settings import load_settings
 from pipeline.store.alerts import alerts, failing_steps, record, record_runs
 from pipeline.universe import Universe, UniverseError, load_universe
-from resources.clock import ClockResource
 from resources.ledger import LedgerResource
 from sensors.runs import ended_runs, outcomes
 from sensors.ticking import looking
@@ -69,10 +68,8 @@ def alerts_sensor() -> dg.SensorDefinition:
         minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
-    def sensor(
-        context: dg.SensorEvaluationContext, ledger: LedgerResource, clock: ClockResource
-    ) -> dg.SensorResult:
-        settings, now = load_settings(), clock.now()
+    def sensor(context: dg.SensorEvaluationContext, ledger: LedgerResource) -> dg.SensorResult:
+        settings, now = load_settings(), ledger.now()
         try:
             universe = load_universe(settings.universe_path)
         except UniverseError:  # the sensor `universe` says what is wrong with it

@@ -11,7 +11,6 @@ from pipeline.plan import CELLS_PER_RUN
 from pipeline.store.cells import Cell
 from pipeline.store.upkeep import Unasked, history
 from pipeline.universe import Universe
-from resources.clock import ClockResource
 from resources.ledger import LedgerResource
 from sensors.pacing import Pace, Pacing
 from sensors.ticking import (
@@ -50,10 +49,8 @@ def backfill_sensor(universe: Universe, ticking: Ticking) -> dg.SensorDefinition
         minimum_interval_seconds=ticking.every(60),
         default_status=ticking.status,
     )
-    def sensor(
-        context: dg.SensorEvaluationContext, ledger: LedgerResource, clock: ClockResource
-    ) -> dg.SensorResult:
-        now = clock.now()
+    def sensor(context: dg.SensorEvaluationContext, ledger: LedgerResource) -> dg.SensorResult:
+        now = ledger.now()
         with looking(ledger) as connection:
             unasked = history(connection, now)
         plan = Plan(Pacing.read(context.cursor, providers), now)

@@ -13,7 +13,6 @@ import dagster as dg
 
 from pipeline.store.upkeep import noted_since
 from pipeline.universe import Universe
-from resources.clock import ClockResource
 from resources.ledger import LedgerResource
 from sensors.pacing import Pace, Pacing
 from sensors.ticking import (
@@ -45,10 +44,8 @@ def follow_sensor(
         minimum_interval_seconds=ticking.every(60),
         default_status=ticking.status,
     )
-    def sensor(
-        context: dg.SensorEvaluationContext, ledger: LedgerResource, clock: ClockResource
-    ) -> dg.SensorResult:
-        plan = Plan(Pacing.read(context.cursor, [_ALL]), clock.now())
+    def sensor(context: dg.SensorEvaluationContext, ledger: LedgerResource) -> dg.SensorResult:
+        plan = Plan(Pacing.read(context.cursor, [_ALL]), ledger.now())
         if queued_or_under_way(context.instance, NAME, [_ALL]):
             return plan.result("it is queued or under way")
         busy = at_work(context.instance, universe.bar_providers)

@@ -9,7 +9,6 @@ import dagster as dg
 from pipeline.snapshots.refreshing import due
 from pipeline.store.subjects import subjects
 from pipeline.universe import Universe
-from resources.clock import ClockResource
 from resources.ledger import LedgerResource
 from sensors.pacing import Pace, Pacing
 from sensors.ticking import (
@@ -45,10 +44,8 @@ def fundamentals_sensor(universe: Universe, ticking: Ticking) -> dg.SensorDefini
         minimum_interval_seconds=ticking.every(300),
         default_status=ticking.status,
     )
-    def sensor(
-        context: dg.SensorEvaluationContext, ledger: LedgerResource, clock: ClockResource
-    ) -> dg.SensorResult:
-        now = clock.now()
+    def sensor(context: dg.SensorEvaluationContext, ledger: LedgerResource) -> dg.SensorResult:
+        now = ledger.now()
         with looking(ledger) as connection:
             wanted = due(connection, subjects(connection), now)
         plan = Plan(Pacing.read(context.cursor, providers), now)

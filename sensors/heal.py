@@ -10,7 +10,6 @@ import dagster as dg
 from pipeline.heal import BUDGET_TIME, find_due_again
 from pipeline.opening import capabilities_of
 from pipeline.universe import Universe
-from resources.clock import ClockResource
 from resources.ledger import LedgerResource
 from sensors.pacing import Pace, Pacing
 from sensors.ticking import (
@@ -41,10 +40,8 @@ def heal_sensor(
         minimum_interval_seconds=ticking.every(60),
         default_status=ticking.status,
     )
-    def sensor(
-        context: dg.SensorEvaluationContext, ledger: LedgerResource, clock: ClockResource
-    ) -> dg.SensorResult:
-        now = clock.now()
+    def sensor(context: dg.SensorEvaluationContext, ledger: LedgerResource) -> dg.SensorResult:
+        now = ledger.now()
         plan = Plan(Pacing.read(context.cursor, list(jobs)), now)
         busy = queued_or_under_way(context.instance, NAME, list(jobs))
         with looking(ledger) as connection:
@@ -55,7 +52,8 @@ def heal_sensor(
                 capabilities = capabilities_of(universe, provider)
                 due = find_due_again(connection, provider, capabilities, now)
                 if due:
-                    what = fingerprint(f"{cell.listing} {cell.month}" for cell in due)
+                    # Other minutes of the same months do not wait for these.
+                    what = fingerprint(f"{cell.listing} {at}" for cell, at in due.items())
                     plan.launch(provider, what, _PACE, [_request(provider, jobs[provider])])
         for provider in sorted(busy):
             plan.say(f"{provider}: a repair is queued or under way")

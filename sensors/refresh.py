@@ -13,7 +13,6 @@ from pipeline.store.cells import Cell
 from pipeline.store.freshness import Freshness, freshness
 from pipeline.store.listings import listings
 from pipeline.universe import Universe
-from resources.clock import ClockResource
 from resources.ledger import LedgerResource
 from sensors.pacing import Pace, Pacing
 from sensors.ticking import (
@@ -53,11 +52,11 @@ def refresh_sensor(provider: str, universe: Universe, ticking: Ticking) -> dg.Se
         default_status=ticking.status,
     )
     def sensor(
-        context: dg.SensorEvaluationContext, ledger: LedgerResource, clock: ClockResource
+        context: dg.SensorEvaluationContext, ledger: LedgerResource
     ) -> dg.SensorResult | dg.SkipReason:
         if why := missing_keys(universe, provider):
             return dg.SkipReason(why)
-        now = clock.now()
+        now = ledger.now()
         with looking(ledger) as connection:
             rows = freshness(connection, provider, now=now)
             live = {one.key for one in listings(connection, provider) if not one.ended(now)}

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from string import ascii_letters
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -68,7 +68,6 @@ class AlpacaProvider(WatchedProvider):
         name: The provider's name in the universe.
         options: How it is configured; `keys` holds both keys.
         limiter: Shared by everything that sends with these keys.
-        clock: The present, an aware UTC datetime.
 
     Raises:
         Unsupported: An asset class or feed is none of Alpaca's.
@@ -80,7 +79,6 @@ class AlpacaProvider(WatchedProvider):
         options: ProviderOptions,
         *,
         limiter: Limiter,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         keys = [options.keys[key].get_secret_value() for key in options.capabilities(name).keys]
         super().__init__(
@@ -89,7 +87,6 @@ class AlpacaProvider(WatchedProvider):
             limiter,
             # Not functools.partial, which shows its arguments to whoever prints it.
             lambda provider, error: translate(provider, error, keys),
-            clock=clock,
         )
         self._serve(self.capabilities.asset_classes, "Alpaca serves no {} here")
         self._feed = options.feed or self.capabilities.feeds[0]

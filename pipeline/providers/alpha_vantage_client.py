@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import csv
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, date, datetime
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 from typing import Any, Final
 
 import pyarrow as pa
@@ -59,7 +59,6 @@ class AlphaVantageProvider(VendorProvider):
         name: The provider's name in the universe.
         options: How it is configured; `keys` holds the key.
         limiter: Shared by everything that sends with this key.
-        clock: The present, an aware UTC datetime.
 
     Raises:
         Unsupported: An asset class is none of Alpha Vantage's.
@@ -71,12 +70,9 @@ class AlphaVantageProvider(VendorProvider):
         options: ProviderOptions,
         *,
         limiter: Limiter,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         (key,) = options.capabilities(name).keys
-        super().__init__(
-            name, options, limiter, vendor=VENDOR, key=Key(options.keys[key]), clock=clock
-        )
+        super().__init__(name, options, limiter, vendor=VENDOR, key=Key(options.keys[key]))
         self._serve(self.capabilities.asset_classes, "serves no {} here")
         self._shelf = Shelf()
         self._list: Sequence[Market] = ()

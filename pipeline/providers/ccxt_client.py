@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Final, Literal
 
 import pyarrow as pa
@@ -49,7 +49,6 @@ class CcxtProvider(WatchedProvider):
         name: The provider's name in the universe.
         options: How it is configured; `source` is ccxt's id of the exchange.
         limiter: Shared by everything that sends to the exchange.
-        clock: The present, an aware UTC datetime.
 
     Raises:
         Unsupported: ccxt cannot ask the exchange for 1-minute bars, or an asset class is none of
@@ -62,9 +61,8 @@ class CcxtProvider(WatchedProvider):
         options: ProviderOptions,
         *,
         limiter: Limiter,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        super().__init__(name, options, limiter, translate, clock=clock)
+        super().__init__(name, options, limiter, translate)
         self._serve(TYPES, "ccxt serves no {}")
         self._exchange = open_exchange(
             options.source,

@@ -9,8 +9,7 @@ needed; that of the free demo plan goes into a header, and raises the limit.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
@@ -55,7 +54,6 @@ class CoinGeckoProvider(VendorProvider):
         name: The provider's name in the universe.
         options: How it is configured; `keys` may hold a key.
         limiter: Shared by everything that sends from here.
-        clock: The present, an aware UTC datetime.
     """
 
     def __init__(
@@ -64,12 +62,11 @@ class CoinGeckoProvider(VendorProvider):
         options: ProviderOptions,
         *,
         limiter: Limiter,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         (variable,) = options.capabilities(name).optional_keys
         value = options.keys.get(variable)
         key = Key(value, "header", _HEADER) if value else None
-        super().__init__(name, options, limiter, vendor=VENDOR, key=key, clock=clock)
+        super().__init__(name, options, limiter, vendor=VENDOR, key=key)
 
     def fetch_document(self, symbol: str, document: str) -> str | None:
         """Ask once for what is known of a coin.

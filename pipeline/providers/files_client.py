@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from itertools import groupby
 from pathlib import Path
 
@@ -66,7 +66,6 @@ class FilesProvider:
     Args:
         name: The provider's name in the universe.
         options: How it is configured.
-        clock: The present, an aware UTC datetime.
 
     Raises:
         Unsupported: No files are declared, or a package for their address is not installed.
@@ -76,8 +75,6 @@ class FilesProvider:
         self,
         name: str,
         options: ProviderOptions,
-        *,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         if options.files is None:
             raise Unsupported(name, "declares no files", "write `files:` in the universe")
@@ -88,7 +85,7 @@ class FilesProvider:
         self._config = options.files
         self._declared = hashlib.sha256(options.files.model_dump_json().encode()).hexdigest()
         self._symbols = options.symbols
-        self._clock = clock
+        self._clock = options.now
         self._finder = Finder(name, options.files)
         self._evidence = Evidence(name, self._finder, self._read)
         self._folder = tempfile.TemporaryDirectory(prefix="minuteledger-files-")

@@ -9,8 +9,7 @@ An answer is a list, empty for a symbol that is not known. What is wrong comes a
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -48,7 +47,6 @@ class FmpProvider(VendorProvider):
         name: The provider's name in the universe.
         options: How it is configured; `keys` holds the key.
         limiter: Shared by everything that sends with this key.
-        clock: The present, an aware UTC datetime.
     """
 
     def __init__(
@@ -57,12 +55,9 @@ class FmpProvider(VendorProvider):
         options: ProviderOptions,
         *,
         limiter: Limiter,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         (key,) = options.capabilities(name).keys
-        super().__init__(
-            name, options, limiter, vendor=VENDOR, key=Key(options.keys[key]), clock=clock
-        )
+        super().__init__(name, options, limiter, vendor=VENDOR, key=Key(options.keys[key]))
 
     def fetch_document(self, symbol: str, document: str) -> str | None:
         """Ask once for a document; statements are those of the newest fiscal years.

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -46,7 +45,6 @@ class IbkrProvider(WatchedProvider):
         name: The provider's name in the universe.
         options: How it is configured; `base_url` is where the gateway listens.
         limiter: Shared by everything that asks through this gateway.
-        clock: The present, an aware UTC datetime.
 
     Raises:
         Unsupported: An asset class is none that it has reports about, or the address is none.
@@ -58,9 +56,8 @@ class IbkrProvider(WatchedProvider):
         options: ProviderOptions,
         *,
         limiter: Limiter,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        super().__init__(name, options, limiter, translate, clock=clock)
+        super().__init__(name, options, limiter, translate)
         self._serve(self.capabilities.asset_classes, "has no reports about {}")
         address = urlsplit(options.base_url or DEFAULT_ADDRESS)
         if address.scheme != "tcp" or not address.hostname or not address.port:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
+from pipeline.clock import SYSTEM
 from pipeline.providers.capabilities import Capabilities, RateLimit
 from pipeline.providers.errors import Unsupported
 from pipeline.providers.table import CAPABILITIES, capabilities_for
@@ -39,6 +40,7 @@ class ProviderOptions:
         files: Where the files are and how they are read; None for a provider of anything else.
         keys: The vendor's keys, by the environment variable that holds each.
         timeout_seconds: How long an answer may take to begin.
+        now: The clock by which it is asked; UTC.
     """
 
     source: str
@@ -55,6 +57,7 @@ class ProviderOptions:
     files: FilesConfig | None = None
     keys: Mapping[str, SecretStr] = field(default_factory=dict)
     timeout_seconds: float = 30.0
+    now: Callable[[], datetime] = SYSTEM.now
 
     @property
     def client(self) -> str:

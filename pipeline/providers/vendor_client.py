@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
@@ -41,7 +41,6 @@ class VendorProvider(WatchedProvider):
         limiter: Shared by everything that is counted against the same limit.
         vendor: The vendor's own address.
         key: Its key, and where it wants it; None where it wants none.
-        clock: The present, an aware UTC datetime.
 
     Raises:
         Unsupported: The options allow nothing.
@@ -55,9 +54,8 @@ class VendorProvider(WatchedProvider):
         *,
         vendor: str,
         key: Key | None = None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        super().__init__(name, options, limiter, translate, clock=clock)
+        super().__init__(name, options, limiter, translate)
         self._session = VendorSession(
             name,
             options.base_url or vendor,

@@ -8,7 +8,7 @@ client).
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from pipeline.intervals import Interval
 from pipeline.providers.errors import ProviderError, Unsupported
@@ -27,7 +27,6 @@ class WatchedProvider:
         options: How it is configured.
         limiter: Shared by everything that is counted against the same limit.
         translate: From the provider's name and whatever the SDK raises to our errors.
-        clock: The present, an aware UTC datetime.
 
     Raises:
         Unsupported: The options allow nothing.
@@ -39,20 +38,18 @@ class WatchedProvider:
         options: ProviderOptions,
         limiter: Limiter,
         translate: Callable[[str, Exception], ProviderError],
-        *,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.name = name
         self.capabilities = options.capabilities(name)
         self._asset_classes = frozenset(options.asset_classes)
-        self._clock = clock
+        self._clock = options.now
         self._watch = Watch(
             name,
             self.capabilities,
             limiter,
             translate,
             published=capabilities_for(options.source).limit,
-            clock=clock,
+            clock=options.now,
         )
 
     @property

@@ -23,8 +23,8 @@ What is known of Yahoo's minutes:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
@@ -77,7 +77,6 @@ class YahooProvider(WatchedProvider):
         name: The provider's name in the universe.
         options: How it is configured.
         limiter: Shared by everything that sends to Yahoo.
-        clock: The present, an aware UTC datetime.
     """
 
     def __init__(
@@ -86,9 +85,8 @@ class YahooProvider(WatchedProvider):
         options: ProviderOptions,
         *,
         limiter: Limiter,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        super().__init__(name, options, limiter, translate, clock=clock)
+        super().__init__(name, options, limiter, translate)
         self._data = YahooData(self._watch, options.base_url, options.timeout_seconds)
 
     def markets(self) -> Sequence[Market]:

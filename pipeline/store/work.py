@@ -114,7 +114,8 @@ SELECT listing_id, month, needed, askable, answered FROM judged WHERE NOT isempt
 # Not what comes after the newest answered minute of a listing that lives, nor, where somebody has
 # been at work of late, what is merely left: that will be asked for anyway.
 _DUE = """
-SELECT l.key, judged.month FROM judged JOIN ledger.listing l ON l.id = judged.listing_id
+SELECT l.key, judged.month, lower(needed)
+FROM judged JOIN ledger.listing l ON l.id = judged.listing_id
 LEFT JOIN ledger.coverage c ON (c.listing_id, c.month) = (judged.listing_id, judged.month)
 CROSS JOIN LATERAL (
     SELECT coalesce(max(upper(a.answered)), '-infinity') AS until FROM ledger.coverage a
@@ -250,7 +251,7 @@ def find_due_cells(
     final: datetime,
     reach: datetime | None,
     quiet: timedelta,
-) -> list[Cell]:
+) -> dict[Cell, datetime]:
     """Return the cells of a provider in which something that was asked for before is due again.
 
     That is a failed range, a settling check, or what was left before the newest answered minute.
@@ -263,10 +264,14 @@ def find_due_cells(
         final: Minutes before this one are final by the clock.
         reach: Minutes before this one can no longer be asked for; None: all history.
         quiet: How long nothing has come of a cell of which something was merely left.
+
+    Returns:
+        Each with the first minute of it that is to be asked for, UTC.
     """
     cells = {"provider": provider, "final": final, "listings": None, "quiet": quiet}
     parameters = cells | {"reach": reach}
-    return [Cell(*row) for row in _execute(connection, _BEGUN_CELLS, _DUE, parameters, rules)]
+    found = _execute(connection, _BEGUN_CELLS, _DUE, parameters, rules)
+    return {Cell(key, month): since for key, month, since in found}
 
 
 def alike_work(

@@ -18,7 +18,6 @@ from pipeline.alerts.model import Alert
 from pipeline.definitions import build_defs
 from pipeline.store.alerts import alerts
 from pipeline.store.cells import Cell
-from resources.clock import ClockResource
 from resources.ledger import LedgerResource
 from sensors.alerts import alerts_sensor, failed_runs_sensor
 from sensors.runs import ended_runs
@@ -49,8 +48,7 @@ class Watcher:
         context = build_sensor_context(
             instance=self.location.instance, cursor=self.cursors.get(name)
         )
-        clock = {"clock": ClockResource()} if name == "alerts" else {}
-        result = sensor(context, ledger=LedgerResource(), **clock)
+        result = sensor(context, ledger=LedgerResource())
         assert isinstance(result, SensorResult)
         assert isinstance(result.skip_reason, SkipReason)
         self.cursors[name] = result.cursor

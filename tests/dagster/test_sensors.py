@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,9 @@ import dagster as dg
 import pytest
 from dagster._core.test_utils import create_run_for_test
 
+from pipeline.clock import Clock
 from pipeline.definitions import build_defs
 from pipeline.store.cells import Cell
-from resources.clock import ClockResource
 from resources.downloads import DownloadsResource
 from resources.ledger import LedgerResource
 from tests.dagster.conftest import BARS, GAPS, HIGHER, RANGE_END, RANGE_START, UNIVERSE, Location
@@ -44,9 +46,8 @@ class Ticks:
         self._sensor = sensor
 
     def defs(self) -> dg.Definitions:
-        clock = ClockResource(real=0.0, shown=self.now.timestamp(), speed=0.0)
         downloads = DownloadsResource(attempts=1, first_wait_seconds=0.01)
-        return build_defs(resources={"clock": clock, "downloads": downloads})
+        return build_defs(resources={"downloads": downloads})
 
     def tick(self, later: timedelta = timedelta(0)) -> list[dg.RunRequest]:
         """Tick after some time, and return what is launched."""
@@ -63,11 +64,17 @@ class Ticks:
     def _tick(self, later: timedelta) -> Any:
         self.now += later
         context = dg.build_sensor_context(instance=self.location.instance, cursor=self.cursor)
-        clock = ClockResource(real=0.0, shown=self.now.timestamp(), speed=0.0)
         sensor: Any = self.defs().get_sensor_def(self._sensor)
-        result = sensor(context, ledger=LedgerResource(), clock=clock)
+        with self._clock():
+            result = sensor(context, ledger=LedgerResource())
         self.cursor = getattr(result, "cursor", None) or self.cursor
         return result
+
+    @contextmanager
+    def _clock(self) -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MINUTELEDGER_CLOCK", str(Clock.standing(self.now)))
+            yield
 
     def run(self, request: dg.RunRequest) -> Any:
         """Run what was launched in process."""
@@ -77,13 +84,14 @@ class Ticks:
             if request.job_name
             else defs.resolve_implicit_global_asset_job_def()
         )
-        return job.execute_in_process(
-            instance=self.location.instance,
-            asset_selection=request.asset_selection,
-            tags=dict(request.tags),
-            run_config=request.run_config,
-            raise_on_error=False,
-        )
+        with self._clock():
+            return job.execute_in_process(
+                instance=self.location.instance,
+                asset_selection=request.asset_selection,
+                tags=dict(request.tags),
+                run_config=request.run_config,
+                raise_on_error=False,
+            )
 
     def begin(self, request: dg.RunRequest) -> None:
         """Let what was launched be under way."""
@@ -263,6 +271,22 @@ def test_what_is_merely_new_is_the_refreshs_and_triggers_no_repair(location: Loc
             " settled = '{}' WHERE month = '2024-02-01'"
         )
     assert [one.job_name for one in ticks.tick()] == ["heal_bitfinex"]
+
+
+def test_other_minutes_of_a_month_do_not_wait_for_longer_than_the_first(ended: Location) -> None:
+    assert ended.run(Cell("BTC-USD", at("2024-02-01").date())).success
+    ticks, launched = Ticks(ended, "heal", at("2024-04-01")), []
+    for day in (27, 28, 29):
+        with ended.database.connect() as connection:
+            connection.execute(
+                "UPDATE ledger.coverage SET updated_at = '2024-03-05', (answered, settled) ="
+                " (SELECT one, one FROM (SELECT '{[2024-02-27, 2024-03-01)}'"
+                " - tstzmultirange(tstzrange(%(day)s, %(day)s + '1h')) AS one))",
+                {"day": datetime(2024, 2, day, tzinfo=UTC)},
+            )
+        launched += ticks.tick(11 * MINUTES)
+
+    assert len(launched) == 3
 
 
 def test_notes_that_nobody_took_are_followed_up_and_told(ended: Location) -> None:

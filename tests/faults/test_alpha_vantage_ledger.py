@@ -57,12 +57,11 @@ def download(venue: VenueProcess, database: Database, *months: date) -> list[Cel
         asset_classes=("equity",),
         keys=keys(),
         timeout_seconds=2.0,
+        now=lambda: NOW,
     )
     with (
         LedgerLimiter(database, "alpha_vantage") as limiter,
-        closing(
-            AlphaVantageProvider("alpha_vantage", options, limiter=limiter, clock=lambda: NOW)
-        ) as provider,
+        closing(AlphaVantageProvider("alpha_vantage", options, limiter=limiter)) as provider,
         Downloader(database, provider, patience=HASTE, now=lambda: NOW) as downloader,
     ):
         cells = [Cell("MSFT", month) for month in months]

@@ -56,11 +56,11 @@ def download(
     def now() -> datetime:
         return datetime.now(UTC) + ahead
 
-    options = ProviderOptions(source="coinbase", base_url=f"{venue.url}/coinbase")
+    options = ProviderOptions(source="coinbase", base_url=f"{venue.url}/coinbase", now=now)
     reports = []
     with (
         LedgerLimiter(database, "coinbase") as limiter,
-        closing(CcxtProvider("coinbase", options, limiter=limiter, clock=now)) as provider,
+        closing(CcxtProvider("coinbase", options, limiter=limiter)) as provider,
         Downloader(database, provider, now=now) as downloader,
     ):
         for month in sorted({LISTED.date().replace(day=1), now().date().replace(day=1)}):

@@ -59,9 +59,9 @@ class World:
                 source=self.exchange,
                 base_url=f"{self.venue.url}/{self.exchange}",
                 limit=LIMIT,
+                now=lambda: now,
             ),
             limiter=Unlimited(),
-            clock=lambda: now,
         )
         bars = 0
         with Downloader(self.database, client, now=lambda: now) as downloader:

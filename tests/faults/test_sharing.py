@@ -79,12 +79,11 @@ class Desk:
             timeout_seconds=1.5,
             asset_classes=("equity",),
             keys={name: SecretStr("k") for name in names},
+            now=lambda: now,
         )
         with (
             LedgerLimiter(self.database, PROVIDER) as limiter,
-            closing(
-                AlpacaProvider(PROVIDER, options, limiter=limiter, clock=lambda: now)
-            ) as provider,
+            closing(AlpacaProvider(PROVIDER, options, limiter=limiter)) as provider,
             Downloader(self.database, provider, patience=patience, now=lambda: now) as opened,
         ):
             provider.markets()

@@ -82,12 +82,11 @@ class Shop:
             base_url=f"{self.venue.url}/yahoo",
             limit=RateLimit(1000, 1.0),
             timeout_seconds=2.0,
+            now=lambda: now,
         )
         with (
             LedgerLimiter(self.database, "yahoo") as limiter,
-            closing(
-                YahooProvider("yahoo", options, limiter=limiter, clock=lambda: now)
-            ) as provider,
+            closing(YahooProvider("yahoo", options, limiter=limiter)) as provider,
             Downloader(self.database, provider, patience=HASTE, now=lambda: now) as downloader,
         ):
             if cells:

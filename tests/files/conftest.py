@@ -43,8 +43,8 @@ def declared(path: str | Path, **options: Any) -> FilesConfig:
 
 def opened(files: FilesConfig, symbols: Sequence[str] = (), now: datetime = NOW) -> FilesProvider:
     """Return a client for declared files."""
-    options = ProviderOptions(source="files", files=files, symbols=symbols)
-    return FilesProvider(NAME, options, clock=lambda: now)
+    options = ProviderOptions(source="files", files=files, symbols=symbols, now=lambda: now)
+    return FilesProvider(NAME, options)
 
 
 def lines(stamps: Iterable[str], price: float = 100.0) -> str:

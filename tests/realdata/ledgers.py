@@ -86,9 +86,12 @@ def fill(
         connection.commit()
         entered = listings(connection, PROVIDER, [one.key for one in recordings])
     options = ProviderOptions(
-        source=PROVIDER, base_url=f"{venue.url}/{PROVIDER}", limit=RateLimit(1000, 1.0)
+        source=PROVIDER,
+        base_url=f"{venue.url}/{PROVIDER}",
+        limit=RateLimit(1000, 1.0),
+        now=lambda: now,
     )
-    provider = CcxtProvider(PROVIDER, options, limiter=Unlimited(), clock=lambda: now)
+    provider = CcxtProvider(PROVIDER, options, limiter=Unlimited())
     lives = {one.key: one.life for one in recordings}
     reports = []
     try:

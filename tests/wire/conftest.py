@@ -96,8 +96,8 @@ def opening(
             moment = options.pop("now", now)
             lists = options.pop("listed", listed)
             options = {"base_url": f"{venue.url}/{name}", **UNHURRIED, **standard, **options}
-            configured = ProviderOptions(source=name, **options)
-            opened = client(name, configured, limiter=limiter, clock=lambda: moment)
+            configured = ProviderOptions(source=name, now=lambda: moment, **options)
+            opened = client(name, configured, limiter=limiter)
             stack.callback(opened.close)
             if lists:
                 opened.markets()
