@@ -16,7 +16,7 @@ READY := .venv/.ready-with-uv-$(UV_VERSION)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check check-format check-lint check-types check-imports format schema dictionary \
+.PHONY: help setup test rehearsal check check-format check-lint check-types check-imports format schema dictionary \
 	demo up bench clean
 
 help: ## List the targets
@@ -29,6 +29,9 @@ setup: $(READY) ## Make .venv from the lock (every other target does it when it 
 
 test: $(READY) ## Run all tests (ARGS="-k coverage" for some, WORKERS=4 for more processes)
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+rehearsal: $(READY) ## Let two days pass in half an hour, and print what the sensors did
+	@$(BIN)/python -m pytest -s -m rehearsal $(ARGS)
 
 check: $(READY) ## Check format, lint, types and import rules
 	@$(MAKE) --no-print-directory --keep-going check-format check-lint check-types check-imports
