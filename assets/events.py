@@ -5,7 +5,7 @@ What belongs here: the events, whatever the partitions are of.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import dagster as dg
@@ -61,6 +61,8 @@ def finish(
     totals: Metadata,
     problems: Sequence[Problem],
     checks: Sequence[dg.AssetCheckResult],
+    *,
+    tell_what_follows: Callable[[], None] = lambda: None,
 ) -> Iterator[dg.MaterializeResult[None]]:
     """End the run of assets' partitions.
 
@@ -70,6 +72,8 @@ def finish(
         totals: What is shown of each besides.
         problems: The partitions that are not complete.
         checks: What the checks of the assets say.
+        tell_what_follows: Logs assets that follow from these as made. Told before these are, they
+            would be out of step with them in Dagster's eyes.
 
     Raises:
         dg.Failure: Some partitions are not complete; the others have been logged as made.
@@ -79,6 +83,7 @@ def finish(
         log_made(context, made, totals)
         for check in checks:
             context.log_event(logged(check))
+        tell_what_follows()
         raise failure(problems, totals)
     for key, partitions in made.items():
         for partition, shown in partitions.items():
@@ -86,6 +91,7 @@ def finish(
                 context.add_asset_metadata(shown, key, partition_key=partition)
         mine = [check for check in checks if check.asset_key == key]
         yield dg.MaterializeResult(asset_key=key, metadata=totals, check_results=mine)
+    tell_what_follows()
 
 
 def failure(problems: Sequence[Problem], totals: Metadata) -> dg.Failure:

@@ -8,6 +8,7 @@ combination is worked out wherever a document is stored; that is also when it is
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 import dagster as dg
 import psycopg
@@ -25,6 +26,7 @@ from pipeline.snapshots.history import recombine
 from pipeline.snapshots.refreshing import NOT_ASKED, Refreshed, failures
 from pipeline.store.comparisons import known_fields
 from pipeline.store.consolidated_series import instruments_by_key
+from pipeline.store.database import Database
 from pipeline.store.document_states import DocumentState, document_states
 from pipeline.store.fundamentals import combined_rows
 from pipeline.store.session import LedgerSession
@@ -101,7 +103,6 @@ def fundamentals(provider: str, universe: Universe) -> dg.AssetsDefinition:
             states = session.run(lambda c: document_states(c, provider, instruments))
             judged = session.run(lambda c: checks.of_provider(c, key))
             heard = {one.subject.instrument for one in refreshed if one.outcome in {"new", "same"}}
-            _log_combined(context, session, sorted(heard))
         done: dict[str, list[Refreshed]] = {name: [] for name in instruments}
         done |= _by_instrument(refreshed)
         problems = _problems(provider, states, done)
@@ -112,7 +113,14 @@ def fundamentals(provider: str, universe: Universe) -> dg.AssetsDefinition:
             if name not in bad
         }
         totals = shown.of_refresh(instruments, bad, refreshed)
-        yield from finish(context, {key: made}, totals, problems, judged)
+        yield from finish(
+            context,
+            {key: made},
+            totals,
+            problems,
+            judged,
+            tell_what_follows=partial(_log_combined, context, database, sorted(heard)),
+        )
 
     return step
 
@@ -165,13 +173,16 @@ def combined(universe: Universe) -> dg.AssetsDefinition:
 
 
 def _log_combined(
-    context: dg.AssetExecutionContext, session: LedgerSession, instruments: Sequence[str]
+    context: dg.AssetExecutionContext, database: Database, instruments: Sequence[str]
 ) -> None:
     """Log what a provider's run made of instruments, and how all of them are now."""
     if not instruments:
         return
-    log_made(context, {_COMBINED: _comparisons(session, instruments)}, {})
-    for check in session.run(lambda connection: checks.of_combined(connection, _COMBINED)):
+    with LedgerSession(database) as session:
+        made = _comparisons(session, instruments)
+        judged = session.run(lambda connection: checks.of_combined(connection, _COMBINED))
+    log_made(context, {_COMBINED: made}, {})
+    for check in judged:
         context.log_event(logged(check))
 
 

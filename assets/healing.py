@@ -13,7 +13,7 @@ from assets import metadata
 from assets.consolidated import log_consolidated
 from assets.downloading import follow_minutes, look
 from assets.events import failure, log_made
-from assets.minutes import problems, tell, warn_of_incomplete
+from assets.minutes import made_of, problems, tell, warn_of_incomplete
 from assets.outcomes import CellOutcome, outcome_of
 from pipeline.download import Downloader
 from pipeline.heal import Healing, default_budget, find_tasks, heal
@@ -26,7 +26,6 @@ from pipeline.store.session import LedgerSession
 from pipeline.universe import Universe
 from resources.downloads import DownloadsResource
 from resources.ledger import LedgerResource
-from resources.partitions import to_key
 
 
 class HealConfig(dg.Config):
@@ -114,22 +113,11 @@ def _finish(
     with LedgerSession(database) as session:
         look(session, provider, outcomes, healing.judged)
     followed = follow_minutes(database, provider, outcomes)
-    log_consolidated(context, database, followed.instruments, followed.consolidated)
     for outcome in outcomes:
         warn_of_incomplete(context, outcome)
-    shown = {
-        "bars_1m": metadata.of_cell,
-        "gaps": metadata.of_cell_gaps,
-        "bars": metadata.of_cell_bars,
-    }
     totals = metadata.of_run(outcomes)
-    made: dict[dg.AssetKey, dict[str, metadata.Metadata]] = {
-        dg.AssetKey([provider, name]): {
-            to_key(outcome.cell): describe(outcome) for outcome in outcomes if _whole(outcome)
-        }
-        for name, describe in shown.items()
-    }
-    log_made(context, made, totals)
+    log_made(context, made_of(provider, [one for one in outcomes if _whole(one)]), totals)
+    log_consolidated(context, database, followed.instruments, followed.consolidated)
     left = {"left_listing_months": dg.MetadataValue.int(len(healing.left))}
     if bad := problems(outcomes):
         raise failure(bad, totals | left)

@@ -9,7 +9,7 @@ were.
 
 # No `from __future__ import annotations`: Dagster reads the asset's annotations as they are.
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -19,7 +19,7 @@ from assets import heat_map, metadata
 from assets.checks import minutes_add_up, minutes_add_up_spec
 from assets.consolidated import log_consolidated
 from assets.downloading import download_cells, follow_minutes, judge_cells
-from assets.events import Context, Problem, finish
+from assets.events import Context, Problem, finish, log_made
 from assets.outcomes import CellOutcome
 from pipeline.plan import CELLS_PER_RUN
 from pipeline.providers.errors import ProviderError
@@ -120,24 +120,19 @@ def minutes(provider: str, universe: Universe) -> dg.AssetsDefinition:
         except ProviderError as error:
             raise dg.Failure(str(error), allow_retries=error.retryable) from error
         followed = follow_minutes(database, provider, outcomes, rebuild=config.rebuild)
-        anyway = {cell.month for cell in cells} if config.shows else ()
-        log_consolidated(context, database, followed.instruments, followed.consolidated, anyway)
         for outcome in outcomes:
             warn_of_incomplete(context, outcome)
-        shown = {
-            bars: metadata.of_cell,
-            gaps: metadata.of_cell_gaps,
-            higher: metadata.of_cell_bars,
-        }
-        made: dict[dg.AssetKey, dict[str, metadata.Metadata]] = {
-            key: {
-                to_key(outcome.cell): describe(outcome)
-                for outcome in outcomes
-                if not outcome.problem
-            }
-            for key, describe in shown.items()
-            if key in context.selected_asset_keys
-        }
+        made = made_of(provider, [outcome for outcome in outcomes if not outcome.problem])
+        totals = metadata.of_run(outcomes)
+        besides = {key: made.pop(key) for key in made.keys() - context.selected_asset_keys}
+        besides.pop(bars, None)  # nobody was asked for them
+        anyway = {cell.month for cell in cells} if config.shows else ()
+
+        def tell_what_follows() -> None:
+            for key, partitions in besides.items():
+                log_made(context, {key: {k: v for k, v in partitions.items() if v}}, totals)
+            log_consolidated(context, database, followed.instruments, followed.consolidated, anyway)
+
         picture = heat_map.of_provider(database, provider)
         health = _health(database, provider, started)
         with LedgerSession(database) as session:
@@ -146,9 +141,33 @@ def minutes(provider: str, universe: Universe) -> dg.AssetsDefinition:
             minutes_add_up(key.asset_key, outcomes, picture, health, endangered)
             for key in context.selected_asset_check_keys
         ]
-        yield from finish(context, made, metadata.of_run(outcomes), problems(outcomes), checks)
+        yield from finish(
+            context,
+            made,
+            totals,
+            problems(outcomes),
+            checks,
+            tell_what_follows=tell_what_follows,
+        )
 
     return step
+
+
+def made_of(
+    provider: str, outcomes: Collection[CellOutcome]
+) -> dict[dg.AssetKey, dict[str, metadata.Metadata]]:
+    """Return what a provider's assets show of cells, by asset and partition key."""
+    shown = {
+        "bars_1m": metadata.of_cell,
+        "gaps": metadata.of_cell_gaps,
+        "bars": metadata.of_cell_bars,
+    }
+    return {
+        dg.AssetKey([provider, name]): {
+            to_key(outcome.cell): describe(outcome) for outcome in outcomes
+        }
+        for name, describe in shown.items()
+    }
 
 
 def _health(database: Database, provider: str, since: datetime) -> ProviderHealth | None:

@@ -205,6 +205,13 @@ class Location:
         return row[0]
 
 
+def told_at(location: Location, asset: dg.AssetKey) -> float:
+    """Return when an asset was last told to be materialized."""
+    told = location.instance.get_latest_materialization_event(asset)
+    assert told is not None
+    return told.timestamp
+
+
 @pytest.fixture
 def location(instance: dg.DagsterInstance, database: Database, universe_file: Path) -> Location:
     location = Location(instance, database, universe_file)

@@ -9,7 +9,7 @@ from datetime import date
 from assets.candles import ASKED_AGAIN
 from pipeline.store.cells import Cell
 from pipeline.timeframes import USUAL
-from tests.dagster.conftest import BARS, HIGHER, Location
+from tests.dagster.conftest import BARS, GAPS, HIGHER, Location
 from tests.unit.test_candles import UP, bands, shapes
 from venue import VenueProcess
 
@@ -104,6 +104,18 @@ def test_alone_they_are_built_without_asking_the_provider(
     assert location.run(BTC[0], assets=[HIGHER], rebuild=True).success
     assert number(location, "1h") > 600
     assert venue.requests()["total"] == 0
+
+
+def test_what_is_made_with_minutes_is_told_also_if_they_alone_were_asked_for(
+    location: Location,
+) -> None:
+    location.run(BTC[0], assets=[BARS])
+    assert location.materialized(HIGHER) == location.materialized(GAPS) == {"BTC-USD|2024-01-01"}
+    assert "| 1d | 26 | 0 |" in location.metadata(BTC[0], HIGHER)["bars"]
+    told = location.metadata(BTC[0], GAPS)
+    assert told["quiet_gaps"] > 0
+    location.run(BTC[0], assets=[BARS])  # makes nothing of them
+    assert location.metadata(BTC[0], GAPS) == told
 
 
 def test_what_is_built_already_is_not_described_again(location: Location) -> None:

@@ -13,7 +13,7 @@ from pipeline.definitions import build_defs
 from pipeline.store.cells import Cell
 from resources.downloads import DownloadsResource
 from resources.partitions import to_instrument_key
-from tests.dagster.conftest import BARS, GAPS, Location
+from tests.dagster.conftest import BARS, GAPS, Location, told_at
 from venue import VenueProcess
 
 MINUTES, HIGHER = (dg.AssetKey(["consolidated", name]) for name in ("bars_1m", "bars"))
@@ -89,6 +89,13 @@ def test_what_the_primary_failed_to_deliver_comes_from_the_standby(
     # A page of ten thousand minutes failed: the days at its ends are of both.
     mixed = "SELECT count(*) FROM market.consolidated_1d WHERE provider = 'bitfinex+second'"
     assert location.stored(mixed) == 2
+
+
+def test_what_follows_is_told_after_what_it_follows_from(location: Location) -> None:
+    """Else Dagster shows it as out of step."""
+    location.run(Cell("BTC-USD", date(2024, 1, 1)), assets=[BARS])
+    first, *others = (told_at(location, key) for key in (*FIRST, MINUTES, HIGHER))
+    assert first < min(others)
 
 
 def test_what_the_primary_delivers_in_the_end_is_its_own_again(

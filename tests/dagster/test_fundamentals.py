@@ -15,7 +15,7 @@ from pipeline.settings import load_settings
 from pipeline.store.database import Database
 from pipeline.universe import load_universe
 from resources.downloads import DownloadsResource
-from tests.dagster.conftest import RANGE_END, RANGE_START, Location
+from tests.dagster.conftest import RANGE_END, RANGE_START, Location, told_at
 from venue import VenueProcess
 
 COMBINED = dg.AssetKey(["fundamentals", "combined"])
@@ -214,6 +214,7 @@ def test_a_range_run_asks_once_for_each_document_and_tells_of_each_instrument(
     assert "circulating_supply" in poor["missing"]
     assert "revenue" not in poor["missing"]
     assert "fundamentals:" in str(complete.metadata["what_to_do"].value)
+    assert told_at(location, FMP) < told_at(location, COMBINED)  # else it is shown as out of step
 
 
 def test_what_is_fresh_is_not_asked_again_unless_it_is_forced(
