@@ -75,7 +75,7 @@ clean: ## Remove caches and the demo's data (.demo); .venv stays
 			echo "The demo is still running (its database is process $$pid); stop it first." >&2; exit 1; \
 		fi; \
 	done
-	@rm -rf .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+	@rm -rf .demo test-output .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
 	@find . -path ./.venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
 	@echo "clean"
 
