@@ -53,12 +53,17 @@ class Served:
         assert found is not None
         self._url = found.group()
 
+    def ask(self, query: str, **variables: object) -> Any:
+        """Ask GraphQL."""
+        document = {"query": query, "variables": variables}
+        done = requests.post(f"{self._url}/graphql", json=document, timeout=60).json()
+        return done["data"]
+
     def runs(self) -> list[dict[str, Any]]:
         """Return what was launched, the newest first: what GraphQL says of it, and its tags."""
-        done = requests.post(f"{self._url}/graphql", json={"query": _RUNS}, timeout=60).json()
         return [
             run | {each["key"]: each["value"] for each in run.pop("tags")}
-            for run in done["data"]["runsOrError"]["results"]
+            for run in self.ask(_RUNS)["runsOrError"]["results"]
         ]
 
     def rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
@@ -75,7 +80,10 @@ class Served:
 
     def wait(self, condition: Callable[[], bool], seconds: float = 400) -> None:
         """Wait until something holds."""
-        wait_until(condition, seconds, f"{self.runs()}\n{self.started.output}")
+        try:
+            wait_until(condition, seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}{self.runs()}\n{self.started.output}") from None
 
 
 def launcher(run: dict[str, Any]) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -14,8 +15,10 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
     from pipeline.store.server import EmbeddedServer
 
+_UNIVERSE = "universe.yaml"
+
 app = typer.Typer(
-    help="Start, stop and find the PostgreSQL server behind the ledger.", no_args_is_help=True
+    help="Start, stop, find and copy the databases behind the ledger.", no_args_is_help=True
 )
 
 
@@ -111,6 +114,52 @@ def sizes(
     else:
         print_table(rows)
         say(f"{sum(one.bytes for one in found):,} bytes in all")
+
+
+@app.command()
+def backup(
+    folder: Annotated[Path, typer.Argument(help="Where to; it must not exist.", file_okay=False)],
+) -> None:
+    """Copy both databases and the universe file into a new folder, while everything goes on."""
+    import shutil
+
+    from pipeline.store.backup import back_up
+    from pipeline.store.database import Database
+
+    settings = _settings()
+    made = back_up(Database.existing(settings), folder)
+    if settings.universe_path.exists():
+        shutil.copyfile(settings.universe_path, folder / _UNIVERSE)
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    say(f"{folder}: both databases at revision {made.revision}, {size:,} bytes")
+
+
+@app.command()
+def restore(
+    folder: Annotated[
+        Path, typer.Argument(help="What `backup` has written.", exists=True, file_okay=False)
+    ],
+) -> None:
+    """Make both databases, and the universe file if there is none, of a copy.
+
+    Databases that have tables are left as they are, and the command fails.
+    """
+    import shutil
+
+    from pipeline.store.backup import restore as put_back
+    from pipeline.store.database import Database
+    from pipeline.store.migrate import migrate
+
+    settings = _settings()
+    database = Database.from_settings(settings)
+    made = put_back(database, folder)
+    reached = migrate(database)
+    if not settings.universe_path.exists() and (folder / _UNIVERSE).exists():
+        settings.universe_path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / _UNIVERSE, settings.universe_path)
+    say(f"The ledger is as it was at {made.made_at:%Y-%m-%d %H:%M} UTC, at revision {reached}.")
+    say("  minuteledger status --check   proves that every minute is accounted for")
+    say("  minuteledger up               goes on from there")
 
 
 @app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})

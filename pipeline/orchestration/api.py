@@ -203,15 +203,8 @@ class DagsterApi:
 
     def terminate_runs(self) -> None:
         """Ask all runs that are at work to end, and have not been asked yet."""
-        self._terminate(self._runs({"statuses": _AT_WORK}), "SAFE_TERMINATE")
-
-    def bury_runs(self) -> None:
-        """Note that runs have ended whose processes are known to be gone."""
-        self._terminate(self.runs_under_way(), "MARK_AS_CANCELED_IMMEDIATELY")
-
-    def _terminate(self, runs: Sequence[str], policy: str) -> None:
-        if runs:
-            self._ask(graphql.TERMINATE, ids=runs, policy=policy)
+        if runs := self._runs({"statuses": _AT_WORK}):
+            self._ask(graphql.TERMINATE, ids=runs)
 
     def reasons(self, backfill: str) -> list[str]:
         """Return, without repetition, why runs of a backfill failed."""

@@ -43,8 +43,8 @@ FAILURE = """query($id: ID!, $cursor: String) { runOrError(runId: $id) { __typen
     ... on ExecutionStepFailureEvent { failureMetadata { description }
       error { message cause { message } } }
     ... on RunFailureEvent { message } } } } } }"""
-TERMINATE = """mutation($ids: [String!]!, $policy: TerminateRunPolicy!) {
-  terminateRuns(runIds: $ids, terminatePolicy: $policy) { __typename } }"""
+TERMINATE = """mutation($ids: [String!]!) {
+  terminateRuns(runIds: $ids, terminatePolicy: SAFE_TERMINATE) { __typename } }"""
 RELOAD = """mutation($name: String!) { reloadRepositoryLocation(repositoryLocationName: $name) {
   __typename ... on PythonError { message }
   ... on WorkspaceLocationEntry { locationOrLoadError { __typename

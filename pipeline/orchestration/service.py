@@ -16,6 +16,8 @@ from pipeline.orchestration.state import Claim
 from pipeline.orchestration.supervisor import Program, Supervisor, tail
 from pipeline.orchestration.watching import UNIVERSE_SENSOR, UniverseWatch
 from pipeline.settings import Settings
+from pipeline.store.database import Database
+from pipeline.store.server import ServerError
 
 START_SECONDS = 180.0
 _STOP_RUNS_SECONDS = 15.0
@@ -29,15 +31,24 @@ class Service:
     """Dagster's processes over one home. Made by `serving`, which also ends them."""
 
     def __init__(
-        self, settings: Settings, supervisor: Supervisor, *, code_port: int, port: int, say: Say
+        self,
+        settings: Settings,
+        database: Database,
+        supervisor: Supervisor,
+        *,
+        code_port: int,
+        port: int,
+        say: Say,
     ) -> None:
         self.settings = settings
+        self._database = database
         self.api = DagsterApi(f"http://{instance.HOST}:{port}")
         self._supervisor = supervisor
         self._code_port = code_port
         self._port = port
         self._say = say
         self._watch: UniverseWatch | None = None
+        self._trouble = ""
 
     def start(self, *companions: Companion) -> None:
         """Start processes at once, keep them running, and return when all are up.
@@ -71,8 +82,6 @@ class Service:
         )
         self.start((instance.webserver(self._port), self.api.answers))
         location = self._loaded()
-        # Nobody else serves this home, so what was under way in an earlier life is dead.
-        self.api.bury_runs()
         # Before anything can be launched, Dagster knows every listing and every provider's pool.
         self.api.tick(UNIVERSE_SENSOR, location)
         self._watch = watch
@@ -84,9 +93,23 @@ class Service:
 
     def look(self) -> None:
         """Restart what has died, and follow the universe file. To be called all the time."""
+        self._keep_database()
         self._supervisor.look()
         if self._watch is not None:
             self._watch.look(self.api)
+
+    def _keep_database(self) -> None:
+        """Start our own database again if it was killed: Dagster's processes would only wait."""
+        if self._database.external_url is not None or self._database.server.status().ready:
+            return
+        trouble, self._trouble = self._trouble, ""
+        try:
+            self._database.server.start()
+            self._say("The database was down, and is started again.")
+        except ServerError as error:
+            self._trouble = str(error)
+            if self._trouble != trouble:
+                self._say(f"The database is down, and cannot be started again: {error}")
 
     def serve(self) -> None:
         """Look after everything until interrupted."""
@@ -176,7 +199,7 @@ def serving(
         interruption=interruption,
         say=say,
     )
-    service = Service(settings, supervisor, code_port=code_port, port=chosen, say=say)
+    service = Service(settings, database, supervisor, code_port=code_port, port=chosen, say=say)
     try:
         say(f"Starting Dagster (logs in {_short(settings.logs)})")
         if companion is not None:

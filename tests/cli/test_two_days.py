@@ -31,7 +31,6 @@ BEGAN, ENDED = at("2020-10-31 23:00"), at("2020-11-02 23:00")
 """Clocks were set back in New York on November 1st, at six o'clock of UTC."""
 MONDAY = date(2020, 11, 2)
 REFRESH = timedelta(hours=1)
-LAG = timedelta(minutes=2)
 QUIET = (0.0, 0.05, 0.3, 0.9)
 COINS = {"binance": 8, "bitfinex": 14, "coinbase": 12, "kraken": 6}
 STOCKS = {"alpaca": 6, "yahoo": 4}
@@ -105,11 +104,12 @@ def universe(url: str) -> dict[str, Any]:
             if name == "alpaca":
                 instruments[symbol]["session"] = "short_monday"
     hurried = {"requests": 1000, "seconds": 1}
-    pace = {"lag": "2m", "refresh": "1h", "limits": hurried}
-    providers = {
-        name: {"base_url": f"{url}/{name}", **pace, **({"feed": "sip"} if name == "alpaca" else {})}
+    providers: dict[str, Any] = {
+        name: {"base_url": f"{url}/{name}", "refresh": "1h", "limits": hurried}
         for name in (*COINS, *STOCKS)
     }
+    for name in COINS:
+        providers[name]["lag"] = "2m"
     return {"start": "2020-10-30", "providers": providers, "instruments": instruments} | SESSION
 
 

@@ -4,7 +4,9 @@ import os
 import re
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import psycopg
 import pytest
 import requests
 
@@ -219,3 +221,52 @@ def test_children_do_not_outlive_an_up_that_is_killed(served: Home) -> None:
     # What it left behind is in nobody's way.
     assert "is not running" in served.run("doctor").stdout
     assert served.run("db", "stop").returncode == 0
+
+
+def test_a_copy_of_both_databases_is_put_back_elsewhere(
+    served: Home, make_home: Callable[[], Home], tmp_path: Path
+) -> None:
+    copy, other = tmp_path / "copy", make_home()
+    assert served.run("db", "backup", str(copy)).returncode == 0
+    assert "a copy is never mixed" in served.run("db", "backup", str(copy)).stderr
+
+    done = other.run("db", "restore", str(copy))
+
+    assert done.returncode == 0, done.stderr
+    for database in ("market", "dagster"):
+        assert contents(other, database) == contents(served, database)
+    assert other.universe.read_text() == served.universe.read_text()
+    assert other.run("status", "--check").returncode == 0
+    with psycopg.connect(other.server.url("market")) as connection:
+        rights = "SELECT has_database_privilege('analyst', current_database(), 'TEMPORARY')"
+        assert connection.execute(rights).fetchone() == (False,)
+    again = other.run("db", "restore", str(copy))
+    assert again.returncode == 1
+    assert "has tables, and is left as it is" in again.stderr
+
+
+def test_what_is_no_whole_copy_is_refused(home: Home, tmp_path: Path) -> None:
+    done = home.run("db", "restore", str(tmp_path))
+
+    assert done.returncode == 1
+    assert "is no copy that `minuteledger db backup` has finished" in done.stderr
+
+
+def contents(home: Home, database: str) -> dict[str, str | None]:
+    """Return a digest of each table's rows."""
+    with psycopg.connect(home.server.url(database)) as connection:
+        names = [name for (name,) in connection.execute(TABLES)]
+        assert names
+        return {
+            name: connection.execute(
+                f"SELECT md5(string_agg(t::text, '' ORDER BY t::text)) FROM {name} t".encode()
+            ).fetchall()[0][0]
+            for name in names
+        }
+
+
+TABLES = """
+SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND c.relpersistence = 'p'
+  AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
+"""

@@ -1,0 +1,130 @@
+"""Each process is killed in turn while history is being downloaded, and nobody lends a hand."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import psutil
+import psycopg
+import pytest
+
+from pipeline.intervals import Interval
+from pipeline.store.database import Database
+from pipeline.store.migrate import migrate
+from tests.cli.conftest import Home
+from tests.drills import evidence
+from tests.drills.processes import COMPLETE, Job, download_and_judge, run
+from tests.drills.worlds import LISTED, PROVIDER, VENUE, World
+from tests.making import at
+from tests.served import Served
+from venue import VenueProcess
+
+pytestmark = pytest.mark.rehearsal
+
+WORLD = World(tuple(LISTED), Interval(at("2023-12-05"), at("2024-03-10")))
+PER_SECOND = 12
+SPEED = 30
+"""So that whoever waits for ten minutes before it tries again waits for twenty seconds."""
+ANSWERED = "SELECT coalesce(sum(bars + empty), 0) FROM market.coverage"
+LEFT = "SELECT sum(expected - bars - empty) FROM market.coverage"
+AT_WORK = """
+SELECT (e.event::jsonb #>> '{dagster_event,pid}')::integer
+FROM event_logs e JOIN runs r USING (run_id)
+WHERE e.dagster_event_type = 'PIPELINE_START' AND r.status = 'STARTED' ORDER BY e.id DESC
+"""
+PARTITIONS = """
+query($path: [String!]!) { assetNodeOrError(assetKey: {path: $path}) { ... on AssetNode {
+  partitionStats { numMaterialized numPartitions numFailed numMaterializing } } } }
+"""
+
+
+@pytest.fixture
+def market() -> Iterator[VenueProcess]:
+    with VenueProcess(VENUE) as process:
+        yield process
+
+
+class Drill:
+    """A served home in which something is killed again and again."""
+
+    def __init__(self, served: Served) -> None:
+        self.served = served
+
+    def answered(self) -> int:
+        """Return how many minutes are answered; less than none while nobody can be asked."""
+        try:
+            return int(self.served.value(ANSWERED))
+        except psycopg.OperationalError:
+            return -1
+
+    def at_work(self) -> list[int]:
+        """Return the processes of runs that Dagster believes to be at work."""
+        with psycopg.connect(self.served.home.server.url("dagster")) as connection:
+            return [pid for (pid,) in connection.execute(AT_WORK)]
+
+    def go_on(self) -> None:
+        """Wait until more is stored than now, by a run that is still at work."""
+        before = self.answered()
+        self.served.wait(lambda: self.answered() > max(before, 0) and bool(self.at_work()), 600)
+
+    def kill(self, name: str) -> None:
+        """Kill the process of `up` whose command line has a name in it."""
+        (process,) = [child for child in self.served.started.children() if is_called(child, name)]
+        process.kill()
+
+    def is_complete(self) -> bool:
+        """Whether all is answered, and everything that was launched has ended."""
+        open_ones = {"QUEUED", "STARTING", "STARTED", "CANCELING", "NOT_STARTED"}
+        return self.served.value(LEFT) == 0 and not open_ones & {
+            run["status"] for run in self.served.runs()
+        }
+
+
+def is_called(process: psutil.Process, name: str) -> bool:
+    """Whether a process that lives is the one of a program, and none that it has started."""
+    try:
+        return name in " ".join(process.cmdline()[:3])
+    except psutil.Error:
+        return False
+
+
+def test_everything_is_killed_in_turn_and_goes_on(home: Home, market: VenueProcess) -> None:
+    home.write_universe(json.dumps(WORLD.document(f"{market.url}/{PROVIDER}", PER_SECOND)))
+    drill = Drill(served := Served(home, datetime.now(UTC), SPEED))
+    served.start()
+    kills: dict[str, Callable[[], object]] = {
+        "a run": lambda: os.kill(drill.at_work()[0], signal.SIGKILL),
+        "the daemon": lambda: drill.kill("dagster-daemon"),
+        "the webserver": lambda: drill.kill("dagster-webserver"),
+        "the code server": lambda: drill.kill("code-server"),
+        "PostgreSQL": lambda: os.kill(home.server.status().pid or 0, signal.SIGKILL),
+        "up, with all that it started": served.started.process.kill,
+    }
+    for name, kill in kills.items():
+        drill.go_on()
+        print(f"{served.clock.now():%H:%M}: {drill.answered()} minutes; {name} is killed")
+        kill()
+    served.started.process.wait()
+    served.start()
+    served.wait(drill.is_complete, 900)
+
+    asked = served.ask(PARTITIONS, path=[PROVIDER, "bars_1m"])["assetNodeOrError"]["partitionStats"]
+    assert asked == {
+        "numMaterialized": len(WORLD.cells()),
+        "numPartitions": len(WORLD.cells()),
+        "numFailed": 0,
+        "numMaterializing": 0,
+    }
+    assert served.started.interrupt() == 0
+    assert home.run("status", "--check").returncode == 0
+    ours = Database(home.server, home.server.url("market"))
+    undisturbed = Database(home.server, home.server.url("undisturbed"))
+    migrate(undisturbed)
+    WORLD.enter(undisturbed)
+    assert run(Job.of(undisturbed, market.url, WORLD), download_and_judge) == COMPLETE
+    assert evidence.differences(evidence.tables(ours), evidence.tables(undisturbed)) == []
+    evidence.check_truth(ours, market, WORLD)
