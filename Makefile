@@ -16,7 +16,7 @@ READY := .venv/.ready-with-uv-$(UV_VERSION)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test rehearsal check check-format check-lint check-types check-imports format schema dictionary \
+.PHONY: help setup test rehearsal check check-format check-lint check-types check-imports format schema dictionary settings \
 	demo up bench clean
 
 help: ## List the targets
@@ -58,6 +58,9 @@ schema: $(READY) ## Write docs/universe.schema.json anew from the models
 
 dictionary: $(READY) ## Write docs/data-dictionary.md anew from the comments in the database
 	@$(BIN)/python -m pipeline.store.dictionary > docs/data-dictionary.md
+
+settings: $(READY) ## Write docs/settings.md anew from the models
+	@$(BIN)/python -m pipeline.reference > docs/settings.md
 
 demo: $(READY) ## Show everything offline, then serve it on 127.0.0.1 (PORT=3000; EXIT=1 to stop)
 	@MINUTELEDGER_HOME="$(CURDIR)/.demo" \

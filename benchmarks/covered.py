@@ -27,7 +27,7 @@ from benchmarks.setting import (
 )
 from pipeline.definitions import build_defs
 from pipeline.download import Downloader
-from pipeline.orchestration.instance import EVENT_BATCH
+from pipeline.orchestration.instance import DEFAULTS
 from pipeline.store.cells import Cell
 from pipeline.store.database import Database
 from pipeline.universe import load_universe
@@ -100,7 +100,7 @@ def _instance(database: Database, venue: VenueProcess) -> Iterator[dg.DagsterIns
         )
     )
     dagster_url = database.url(database.dagster_name)
-    os.environ |= EVENT_BATCH | {
+    os.environ |= DEFAULTS | {
         "MINUTELEDGER_HOME": str(home),
         "MINUTELEDGER_UNIVERSE": str(universe),
         "MINUTELEDGER_DATABASE_URL": database.url(),

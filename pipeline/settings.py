@@ -125,24 +125,27 @@ class Settings(BaseSettings):
         frozen=True,
         hide_input_in_errors=True,
         validate_default=True,
+        use_attribute_docstrings=True,
     )
 
     home: Annotated[AbsolutePath, AfterValidator(_folder)] = Path("~/.minuteledger")
-    """Folder of everything the project keeps: the embedded database, Dagster's files, logs."""
+    """Folder of everything that is kept: the embedded database, Dagster's files, logs."""
     database_url: Annotated[SecretStr, AfterValidator(_database_url)] | None = None
-    """A PostgreSQL of the user's own; None means the embedded server under `home`."""
+    """A PostgreSQL (15 or newer) of your own, as in postgresql://user:password@host:5432/market; if
+    not set, an embedded server in the home folder."""
     universe: AbsolutePath | None = None
-    """The universe file as set; read `universe_path`, which knows the default."""
+    """The universe file; if not set, universe.yaml in the home folder."""
     deep_check_percent: Annotated[float, Field(ge=0, le=100)] = 1.0
-    """How much of what a provider's limit admits in a day a nightly deep check may use; 0: none."""
+    """How much of what a provider's limit admits in a day a nightly deep check may use, in percent;
+    0: none."""
     deep_check_requests: Annotated[int, Field(ge=0)] = 100
     """The most requests that a nightly deep check may send to one provider."""
     keep_run_details_days: Annotated[int, Field(ge=1)] = 14
-    """For how long it is kept how runs went that succeeded: steps, lines of logs."""
+    """For how many days it is kept how runs went that succeeded: steps, lines of logs."""
     keep_runs_days: Annotated[int, Field(ge=1)] = 90
-    """For how long runs are kept whose every outcome a newer run has replaced."""
+    """For how many days runs are kept whose every outcome a newer run has replaced."""
     alert_url: Annotated[SecretStr, AfterValidator(_web_address)] | None = None
-    """Where alerts are sent, which is a secret; None: they are in the log and the ledger only."""
+    """Where alerts are sent, a secret; if not set, only the log and the ledger have them."""
     alert_format: Literal["json", "slack"] = "json"
     """The form of what is sent: ours, or the one that Slack and what is like it read."""
     alert_stale_after: Delay = timedelta(hours=1)
@@ -151,9 +154,9 @@ class Settings(BaseSettings):
     """How often is told again what still stands."""
 
     sensors: Literal["running", "stopped"] = "running"
-    """Whether the sensors that ask providers begin by running; in the UI each can be turned."""
+    """Whether the sensors that ask providers begin by running, or stopped; the UI turns each."""
     sensor_seconds: Annotated[int, Field(ge=1)] | None = None
-    """How often these tick, instead of each as is good for it; None: as is good."""
+    """How often these tick, in seconds, instead of each as is good for it."""
 
     clock: Annotated[Clock, NoDecode, BeforeValidator(_clock)] = SYSTEM
     """For rehearsals: `REAL SHOWN SPEED`, seconds since 1970 and a factor. It is taken to be SHOWN

@@ -20,8 +20,10 @@ _ROOT = Path(__file__).parents[2]
 _INSTANCE_FILE = _ROOT / "dagster.yaml"
 _WORKSPACE_FILE = _ROOT / "workspace.yaml"
 _HIGHEST_PORT = 65_535
-EVENT_BATCH: Final = {"DAGSTER_EVENT_BATCH_SIZE": "1000"}
-"""Has Dagster write what a run says of an asset's partitions together, not one by one."""
+DEFAULTS: Final = {"DAGSTER_EVENT_BATCH_SIZE": "1000", "DAGSTER_GRPC_TIMEOUT_SECONDS": "180"}
+"""What Dagster's processes are told, unless our own environment says otherwise: to write what a run
+says of an asset's partitions together, not one by one; and to wait longer than a minute for a code
+server, which on a busy machine is not long to start a run."""
 
 
 def install(settings: Settings) -> None:
@@ -44,7 +46,7 @@ def environment(settings: Settings, database: Database, code_port: int) -> dict[
         f"{PREFIX}DAGSTER_URL": _with_driver(database.url(database.dagster_name)),
     }
     keys = {name: key.get_secret_value() for name, key in vendor_keys(KEYS).items()}
-    return EVENT_BATCH | kept | ours | keys
+    return DEFAULTS | kept | ours | keys
 
 
 def _with_driver(url: str) -> str:

@@ -64,7 +64,7 @@ Instant = Annotated[datetime, BeforeValidator(values.instant), _named(values.INS
 Start = Annotated[Instant, AfterValidator(values.start)]
 Delay = Annotated[timedelta, BeforeValidator(values.delay), _named(values.DELAY)]
 Key = Annotated[str, AfterValidator(values.key), _named(values.KEY)]
-SessionName = Annotated[str, AfterValidator(session_name)]
+SessionName = Annotated[str, AfterValidator(session_name), _named(r"\S")]
 MethodName = Annotated[str, AfterValidator(method_name), _one_of(METHODS)]
 StrategyName = Annotated[str, AfterValidator(strategy_name), _one_of(STRATEGIES)]
 Provider = Annotated[str, AfterValidator(values.provider_name), _named(values.PROVIDER)]
@@ -161,7 +161,9 @@ class SnapshotsConfig(values.FileModel):
     """How many documents before the newest good one stay whole."""
     month_ends: bool = Field(default=True, examples=[True])
     """Whether the last good one of each month of UTC does."""
-    restorable: Delay = Field(timedelta(days=30), examples=["30d"])
+    restorable: Delay = Field(
+        timedelta(days=30), examples=["30d"], json_schema_extra={"default": "30d"}
+    )
     """For how long one that was pruned can be restored."""
 
 

@@ -15,7 +15,7 @@ import pytest
 from psycopg import sql
 
 from pipeline.definitions import build_defs
-from pipeline.orchestration.instance import EVENT_BATCH
+from pipeline.orchestration.instance import DEFAULTS
 from pipeline.store.cells import Cell
 from pipeline.store.database import Database
 from pipeline.store.listings import sync_universe
@@ -133,7 +133,7 @@ def environment(
     monkeypatch.setenv("MINUTELEDGER_DAGSTER_URL", dagster_database)
     monkeypatch.setenv("MINUTELEDGER_SENSORS", "stopped")  # what is launched, the test launches
     monkeypatch.setenv("DAGSTER_HOME", str(home))
-    for name, value in EVENT_BATCH.items():
+    for name, value in DEFAULTS.items():
         monkeypatch.setenv(name, value)
     return home
 

@@ -21,7 +21,10 @@ def test_the_schema_knows_both_forms_of_a_listing_and_describes_every_key() -> N
     for model in (
         schema,
         long,
-        *(schema["$defs"][f"{name}Config"] for name in ("Provider", "Instrument", "Limit")),
+        *(
+            schema["$defs"][f"{name}Config"]
+            for name in ("Provider", "Instrument", "Limit", "Session")
+        ),
     ):
         assert model["additionalProperties"] is False
         for name, option in model["properties"].items():
@@ -30,7 +33,8 @@ def test_the_schema_knows_both_forms_of_a_listing_and_describes_every_key() -> N
 
 def test_the_schema_refuses_the_names_that_the_models_refuse() -> None:
     schema = json_schema()
-    for name, pattern in (("providers", values.PROVIDER), ("instruments", values.KEY)):
+    named = {"providers": values.PROVIDER, "instruments": values.KEY, "sessions": r"\S"}
+    for name, pattern in named.items():
         names = schema["properties"][name]
         assert list(names["patternProperties"]) == [pattern]
         assert names["additionalProperties"] is False
