@@ -56,8 +56,8 @@ format: $(READY) ## Format the code and repair what lint can repair
 schema: $(READY) ## Write docs/universe.schema.json anew from the models
 	@$(BIN)/python -m pipeline.universe > docs/universe.schema.json
 
-dictionary: $(READY) ## Write docs/data-dictionary.md anew from the comments in the database
-	@$(BIN)/python -m pipeline.store.dictionary > docs/data-dictionary.md
+dictionary: $(READY) ## Write docs/data-dictionary.md and what the UI says of columns anew from the database
+	@$(BIN)/python -m pipeline.store.dictionary docs/data-dictionary.md assets/columns.csv
 
 settings: $(READY) ## Write docs/settings.md anew from the models
 	@$(BIN)/python -m pipeline.reference > docs/settings.md

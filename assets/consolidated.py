@@ -12,6 +12,7 @@ from functools import partial
 
 import dagster as dg
 
+from assets.columns import Described, of_view
 from assets.events import Context, log_made
 from assets.metadata import Metadata
 from pipeline.catching_up import CaughtUp
@@ -67,13 +68,26 @@ def consolidated(universe: Universe) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name=CONSOLIDATED,
         specs=[
-            _spec(_BARS_1M, universe, _MINUTES, ("bars_1m", "gaps"), _MINUTES_QUERIES),
+            _spec(
+                _BARS_1M,
+                universe,
+                _MINUTES,
+                ("bars_1m", "gaps"),
+                of_view(
+                    "consolidated_1m", _MINUTES_QUERIES, *_made_of(universe, "bars_1m", "bars_1m")
+                ),
+            ),
             _spec(
                 _HIGHER,
                 universe,
                 _BARS.format(timeframes=", ".join(universe.timeframes)),
                 ("bars",),
-                _BARS_QUERIES,
+                of_view(
+                    "consolidated_1d",
+                    _BARS_QUERIES,
+                    *_made_of(universe, "bars", "bars_1d"),
+                    named=False,
+                ),
                 _BARS_1M,
             ),
         ],
@@ -153,7 +167,7 @@ def _spec(
     universe: Universe,
     description: str,
     follows: Sequence[str],
-    queries: str,
+    described: Described,
     *deps: dg.AssetKey,
 ) -> dg.AssetSpec:
     upstream = [
@@ -168,8 +182,14 @@ def _spec(
         kinds={"postgres"},
         owners=["team:market-data"],
         description=description,
-        metadata={"queries": dg.MetadataValue.md(f"```sql{queries}```")},
+        metadata=described,
     )
+
+
+def _made_of(universe: Universe, name: str, view: str) -> Iterator[tuple[dg.AssetKey, str]]:
+    """Yield the assets of this name, of all providers, and the view that shows them."""
+    for provider in universe.bar_providers:
+        yield dg.AssetKey([provider, name]), view
 
 
 def _known(session: LedgerSession, cells: Sequence[Cell]) -> dict[str, int]:

@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime
 import dagster as dg
 from pydantic import Field
 
+from assets.columns import of_view
 from pipeline.deep_check import Findings
 from pipeline.providers.errors import ProviderError
 from pipeline.settings import Settings
@@ -59,10 +60,7 @@ def deep_check(provider: str, universe: Universe, settings: Settings) -> dg.Asse
         kinds={"postgres", universe.client(provider)},
         owners=["team:market-data"],
         description=_DESCRIPTION.format(provider=provider),
-        metadata={
-            "dagster/table_name": "market.deep_checks",
-            "queries": dg.MetadataValue.md(f"```sql{_QUERIES.format(provider=provider)}```"),
-        },
+        metadata=of_view("deep_checks", _QUERIES.format(provider=provider)),
         check_specs=[
             dg.AssetCheckSpec(
                 SETTLED_STAYS,

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from assets.columns import Described, of_view
 from assets.comparison import comparison, counts
-from assets.fundamentals_columns import FIELDS, VALUES
-from assets.metadata import DefinitionMetadata, Metadata
+from assets.metadata import Metadata
 from pipeline.fundamentals.completeness import Completeness
 from pipeline.fundamentals.wording import aged
 from pipeline.snapshots.refreshing import Refreshed
@@ -31,24 +31,14 @@ SELECT * FROM market.fundamentals_dictionary;
 """
 
 
-def of_values(provider: str) -> DefinitionMetadata:
+def of_values(provider: str) -> Described:
     """Return what is known of a provider's values before any run."""
-    return _of_view("market.fundamentals_values", VALUES, _VALUES_QUERIES.format(provider=provider))
+    return of_view("fundamentals_values", _VALUES_QUERIES.format(provider=provider))
 
 
-def of_fields() -> DefinitionMetadata:
+def of_fields() -> Described:
     """Return what is known of the combined fields before any run."""
-    return _of_view("market.fundamentals_fields", FIELDS, _FIELDS_QUERIES)
-
-
-def _of_view(
-    name: str, columns: Sequence[tuple[str, str, str]], queries: str
-) -> DefinitionMetadata:
-    return {
-        "dagster/table_name": name,
-        "dagster/column_schema": dg.TableSchema([dg.TableColumn(*column) for column in columns]),
-        "queries": dg.MetadataValue.md(f"```sql{queries}```"),
-    }
+    return of_view("fundamentals_fields", _FIELDS_QUERIES)
 
 
 def of_documents(

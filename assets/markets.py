@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import dagster as dg
 from pydantic import Field
 
+from assets.columns import of_view
 from pipeline.market_lists import Change, SuspiciousList
 from pipeline.providers.errors import ProviderError
 from pipeline.store.database import Database
@@ -56,10 +57,7 @@ def markets(provider: str, universe: Universe) -> dg.AssetsDefinition:
         kinds={"postgres", universe.client(provider)},
         owners=["team:market-data"],
         description=_DESCRIPTION.format(provider=provider),
-        metadata={
-            "dagster/table_name": "market.markets",
-            "queries": dg.MetadataValue.md(f"```sql{_QUERIES.format(provider=provider)}```"),
-        },
+        metadata=of_view("markets", _QUERIES.format(provider=provider)),
         check_specs=[
             dg.AssetCheckSpec(
                 STILL_LISTED,

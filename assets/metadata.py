@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import dagster as dg
-import pyarrow as pa
 
 from assets.candles import candle_picture
+from assets.columns import Described, of_view
 from assets.outcomes import PICTURE_SLICES, CellOutcome
 from assets.pictures import picture
-from pipeline.aggregation import TIMEFRAME_SCHEMA
 from pipeline.store.reasons import ReasonedGap
-from pipeline.store.series import MINUTE_SCHEMA
 
 Metadata = dict[str, dg.MetadataValue]
-DefinitionMetadata = Mapping[str, dg.MetadataValue | str | dg.TableSchema]
 
 _SHOWN = 20
 _BARS_QUERIES = """
@@ -33,63 +30,22 @@ SELECT * FROM market.bars_1d WHERE provider = '{provider}' AND listing = 'BTC-US
 SELECT * FROM market.bars_1h WHERE provider = '{provider}' AND NOT complete ORDER BY ts DESC;
 """
 
-_TYPES = {
-    pa.timestamp("us", tz="UTC"): "timestamptz",
-    pa.float64(): "double precision",
-    pa.int64(): "bigint",
-    pa.int32(): "integer",
-    pa.date32(): "date",
-    pa.bool_(): "boolean",
-}
-_OPTIONAL = {"volume", "vwap", "trades"}
-_INSTRUMENT = (
-    dg.TableColumn("instrument", "text", "the instrument that is listed"),
-    dg.TableColumn("listing_id", "integer", "number of the listing in this database"),
-)
 
-
-def of_bars(provider: str) -> DefinitionMetadata:
+def of_bars(provider: str) -> Described:
     """Return what is known of the bars before any run."""
-    return {
-        "dagster/column_schema": _schema(MINUTE_SCHEMA),
-        "dagster/table_name": "market.bars_1m",
-        "queries": _sql(_BARS_QUERIES.format(provider=provider)),
-    }
+    return of_view("bars_1m", _BARS_QUERIES.format(provider=provider))
 
 
-def of_gaps(provider: str) -> DefinitionMetadata:
+def of_gaps(provider: str) -> Described:
     """Return what is known of the gaps before any run."""
-    return {
-        "dagster/table_name": "market.gaps",
-        "queries": _sql(_GAPS_QUERIES.format(provider=provider)),
-    }
+    return of_view("gaps", _GAPS_QUERIES.format(provider=provider))
 
 
-def of_higher_bars(provider: str) -> DefinitionMetadata:
+def of_higher_bars(provider: str) -> Described:
     """Return what is known of bars above a minute before any run."""
-    return {
-        "dagster/column_schema": _schema(TIMEFRAME_SCHEMA),
-        "queries": _sql(_HIGHER_QUERIES.format(provider=provider)),
-    }
-
-
-def _schema(bars: pa.Schema) -> dg.TableSchema:
-    """Return the columns of a view of bars."""
-    names = [
-        dg.TableColumn("provider", "text", "the provider"),
-        dg.TableColumn("listing", "text", "name of the listing among its provider's"),
-        dg.TableColumn("symbol", "text", "the provider's symbol"),
-    ]
-    values = [
-        dg.TableColumn(
-            field.name,
-            _TYPES[field.type],
-            (field.metadata or {}).get(b"doc", b"").decode(),
-            constraints=dg.TableColumnConstraints(nullable=field.name in _OPTIONAL),
-        )
-        for field in bars
-    ]
-    return dg.TableSchema(columns=[*names, *values, *_INSTRUMENT])
+    minutes = dg.AssetKey([provider, "bars_1m"])
+    queries = _HIGHER_QUERIES.format(provider=provider)
+    return of_view("bars_1d", queries, (minutes, "bars_1m"), named=False)
 
 
 def of_cell(outcome: CellOutcome) -> Metadata:
@@ -157,10 +113,6 @@ def _gap_table(gaps: Sequence[ReasonedGap]) -> str:
     return "\n".join(
         ["| since (UTC) | minutes | reason | evidence |", "|---|--:|---|---|", *lines, *more]
     )
-
-
-def _sql(queries: str) -> dg.MetadataValue:
-    return dg.MetadataValue.md(f"```sql{queries}```")
 
 
 def of_run(outcomes: Sequence[CellOutcome]) -> Metadata:

@@ -17,6 +17,7 @@ from pydantic import Field
 
 from assets import heat_map, metadata
 from assets.checks import minutes_add_up, minutes_add_up_spec
+from assets.columns import Described
 from assets.consolidated import log_consolidated
 from assets.downloading import download_cells, follow_minutes, judge_cells
 from assets.events import Context, Problem, finish, log_made
@@ -180,7 +181,7 @@ def _spec(
     key: dg.AssetKey,
     universe: Universe,
     description: str,
-    shown: metadata.DefinitionMetadata,
+    shown: Described,
     *deps: dg.AssetKey,
 ) -> dg.AssetSpec:
     provider = key.path[0]

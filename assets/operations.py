@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from assets.columns import of_view
 from pipeline.housekeeping import Ages, Housekeeping, housekeep, take_sizes
 from pipeline.orchestration.history import history
 from pipeline.settings import Settings
@@ -76,10 +77,7 @@ def housekeeping(universe: Universe, settings: Settings) -> dg.AssetsDefinition:
     kinds={"postgres"},
     owners=["team:market-data"],
     description=_MEASURING,
-    metadata={
-        "dagster/table_name": "market.sizes",
-        "queries": dg.MetadataValue.md(f"```sql{_QUERIES}```"),
-    },
+    metadata=of_view("sizes", _QUERIES),
 )
 def sizes(ledger: LedgerResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Measure what the tables take."""

@@ -13,6 +13,7 @@ from statistics import median
 
 import dagster as dg
 
+from assets.columns import of_view
 from assets.downloading import download_cells, follow_minutes
 from assets.metadata import Metadata
 from assets.minutes import tell
@@ -50,10 +51,7 @@ def tail(provider: str, universe: Universe) -> dg.AssetsDefinition:
         kinds={"postgres", universe.client(provider)},
         owners=["team:market-data"],
         description=_DESCRIPTION.format(provider=provider),
-        metadata={
-            "dagster/table_name": "market.freshness",
-            "queries": dg.MetadataValue.md(f"```sql{_QUERIES.format(provider=provider)}```"),
-        },
+        metadata=of_view("freshness", _QUERIES.format(provider=provider)),
         pool=tail_pool(provider),
     )
     def step(

@@ -18,7 +18,10 @@ from resources.ledger import LedgerResource
 from sensors.ticking import missing_keys
 
 _MARKETS_HOUR, _DEEP_CHECK_HOUR = 1, 2
-_OPERATIONS = {"housekeeping": "40 3 * * *", "sizes": "10 4 * * *"}
+_OPERATIONS = {
+    "housekeeping": ("40 3 * * *", "Forgets, every night, what nobody needs any more."),
+    "sizes": ("10 4 * * *", "Measures, every night, what the tables take on disk."),
+}
 
 
 def schedules(universe: Universe) -> list[dg.ScheduleDefinition]:
@@ -27,7 +30,7 @@ def schedules(universe: Universe) -> list[dg.ScheduleDefinition]:
     return [
         *(_markets(name, universe) for name in providers if has_list(universe, name)),
         *(_deep_check(name, universe) for name in providers),
-        *(_operation(name, cron) for name, cron in _OPERATIONS.items()),
+        *(_operation(name, cron, about) for name, (cron, about) in _OPERATIONS.items()),
     ]
 
 
@@ -36,12 +39,14 @@ def minute_of(provider: str) -> int:
     return zlib.crc32(provider.encode()) % 60
 
 
-def _operation(name: str, cron: str) -> dg.ScheduleDefinition:
+def _operation(name: str, cron: str, description: str) -> dg.ScheduleDefinition:
+    asset = dg.AssetKey(["operations", name])
     return dg.ScheduleDefinition(
         name=name,
-        job=dg.define_asset_job(name, selection=[dg.AssetKey(["operations", name])]),
+        job=dg.define_asset_job(name, selection=[asset], description=description),
         cron_schedule=cron,
         execution_timezone="UTC",
+        description=description,
         default_status=dg.DefaultScheduleStatus.RUNNING,
     )
 
@@ -60,11 +65,11 @@ def _of_provider(
     provider: str, universe: Universe, asset: str, hour: int, description: str
 ) -> dg.ScheduleDefinition:
     """Make the schedule of an asset of a provider; nothing begins that could not be asked."""
-    name = f"{asset}_{provider}"
+    name, key = f"{asset}_{provider}", dg.AssetKey([provider, asset])
 
     @dg.schedule(
         name=name,
-        job=dg.define_asset_job(name, selection=[dg.AssetKey([provider, asset])]),
+        job=dg.define_asset_job(name, selection=[key], description=description),
         cron_schedule=f"{minute_of(provider)} {hour} * * *",
         execution_timezone="UTC",
         description=description,

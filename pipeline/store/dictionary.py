@@ -1,10 +1,13 @@
 """The data dictionary of the schema `market`, from the comments in the database.
 
-`python -m pipeline.store.dictionary` prints the page for a ledger with the usual timeframes.
+`python -m pipeline.store.dictionary PAGE TABLE` writes the page and the table of columns that
+Dagster's assets are described with, for a ledger with the usual timeframes.
 """
 
 from __future__ import annotations
 
+import csv
+import io
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -58,10 +61,7 @@ class _View:
 
 def data_dictionary(connection: psycopg.Connection) -> str:
     """Return the page, in Markdown, of a migrated ledger."""
-    views = [
-        _View(name, meaning, tuple((field, kind, said) for field, kind, said in columns))
-        for name, meaning, columns in connection.execute(_VIEWS)
-    ]
+    views = _views(connection)
     order = [f"bars_{name}" for name in (MINUTE_NAME, *timeframes(connection))]
     views.sort(key=lambda view: order.index(view.name) if view.name in order else len(order))
     # Bars above a minute have the same columns in all timeframes, and are told of together.
@@ -69,6 +69,24 @@ def data_dictionary(connection: psycopg.Connection) -> str:
     parts = [_HEAD, "## Views\n", *map(_section, alike), "## Functions\n"]
     parts += [_function(*row) for row in connection.execute(_FUNCTIONS)]
     return "\n".join(parts)
+
+
+def column_table(connection: psycopg.Connection) -> str:
+    """Return all columns of all views as CSV: `view,column,type,meaning`."""
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["view", "column", "type", "meaning"])
+    for view in _views(connection):
+        for name, kind, said in view.columns:
+            writer.writerow([view.name, name, _short(kind), said])
+    return table.getvalue()
+
+
+def _views(connection: psycopg.Connection) -> list[_View]:
+    return [
+        _View(name, meaning, tuple((field, kind, said) for field, kind, said in columns))
+        for name, meaning, columns in connection.execute(_VIEWS)
+    ]
 
 
 def _section(views: Sequence[_View]) -> str:
@@ -121,5 +139,7 @@ def _new_ledger() -> Iterator[psycopg.Connection]:
 
 
 if __name__ == "__main__":
+    page, columns = map(Path, sys.argv[1:])
     with _new_ledger() as ledger:
-        sys.stdout.write(data_dictionary(ledger))
+        page.write_text(data_dictionary(ledger), encoding="utf-8")
+        columns.write_text(column_table(ledger), encoding="utf-8")

@@ -71,6 +71,41 @@ def test_the_table_is_described_as_it_is(
     assert len(described) == columns
 
 
+def test_columns_follow_from_columns_that_there_are(location: Location) -> None:
+    metadata = {spec.key: spec.metadata for spec in build_defs().resolve_all_asset_specs()}
+    schemas = {key: each.get("dagster/column_schema") for key, each in metadata.items()}
+    names = {
+        key: {column.name for column in schema.columns}
+        for key, schema in schemas.items()
+        if isinstance(schema, dg.TableSchema)
+    }
+    assert names.keys() == metadata.keys() - {dg.AssetKey(["operations", "housekeeping"])}
+    lineages = {key: each.get("dagster/column_lineage") for key, each in metadata.items()}
+    found = {
+        key: lineage.deps_by_column
+        for key, lineage in lineages.items()
+        if isinstance(lineage, dg.TableColumnLineage)
+    }
+    assert {key.path[-1] for key in found} == {"bars", "bars_1m"}
+    assert {each.asset_key for each in found[HIGHER]["close"]} == {BARS}
+    for key, columns in found.items():
+        assert columns.keys() == names[key]
+        for deps in columns.values():
+            assert all(dep.column_name in names[dep.asset_key] for dep in deps)
+
+
+def test_whatever_is_shown_says_what_it_is(location: Location) -> None:
+    defs = build_defs()
+    for spec in defs.resolve_all_asset_specs():
+        assert spec.description, spec.key
+        assert spec.owners, spec.key
+        assert "postgres" in spec.kinds, spec.key
+    repository = defs.get_repository_def()
+    jobs = [job for job in repository.get_all_jobs() if not job.name.startswith("__")]
+    for each in (*jobs, *repository.schedule_defs, *repository.sensor_defs):
+        assert each.description, each.name
+
+
 @pytest.mark.parametrize("others", ["", "bitfinex: , "])
 def test_a_provider_without_bars_has_neither_assets_nor_jobs_nor_partitions_of_bars(
     others: str, tmp_path: Path
