@@ -20,7 +20,8 @@ def minutes_add_up_spec(key: dg.AssetKey) -> dg.AssetCheckSpec:
         MINUTES_ADD_UP,
         asset=key,
         description="Each expected minute of the run's partitions is a bar, empty, failed, "
-        "unavailable or pending, and the table holds exactly the bars that were accounted for.",
+        "unavailable or pending, and the table holds exactly the bars that were accounted for. "
+        "Executed by itself it looks at all partitions, which takes a while, and asks nobody.",
     )
 
 
@@ -28,7 +29,7 @@ def minutes_add_up(
     key: dg.AssetKey,
     outcomes: Sequence[CellOutcome],
     picture: str,
-    health: ProviderHealth | None,
+    health: ProviderHealth | None = None,
     endangered: Sequence[Threat] = (),
 ) -> dg.AssetCheckResult:
     """Judge the cells of a run.

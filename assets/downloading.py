@@ -25,6 +25,7 @@ from pipeline.store.cells import (
     slices,
     states,
 )
+from pipeline.store.coverage import coverage
 from pipeline.store.database import Database
 from pipeline.store.losses import threats
 from pipeline.store.reasons import gaps_of_cells, silence_counts
@@ -104,6 +105,23 @@ def judge_cells(
         outcomes = [CellOutcome(cell) for cell in sorted(set(cells))]
         look(session, provider, outcomes, downloader.judge(known.values()))
     return outcomes
+
+
+def look_at_all(database: Database, provider: str) -> list[CellOutcome]:
+    """Note what the ledger says of all cells of a provider; nothing is asked, judged or built.
+
+    Args:
+        database: The ledger's database.
+        provider: The provider's name in the universe.
+
+    Raises:
+        psycopg.OperationalError, DatabaseError: The database stayed away too long.
+    """
+    with LedgerSession(database) as session:
+        rows = session.run(lambda c: coverage(c, provider))
+        cells = [Cell(row.listing, row.month) for row in rows]
+        found = session.run(lambda c: states(c, provider, cells))
+    return [CellOutcome(cell, state=found[cell]) for cell in cells]
 
 
 def follow_minutes(

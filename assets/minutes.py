@@ -19,7 +19,7 @@ from assets import heat_map, metadata
 from assets.checks import minutes_add_up, minutes_add_up_spec
 from assets.columns import Described
 from assets.consolidated import log_consolidated
-from assets.downloading import download_cells, follow_minutes, judge_cells
+from assets.downloading import download_cells, follow_minutes, judge_cells, look_at_all
 from assets.events import Context, Problem, finish, log_made
 from assets.outcomes import CellOutcome
 from pipeline.plan import CELLS_PER_RUN
@@ -100,8 +100,12 @@ def minutes(provider: str, universe: Universe) -> dg.AssetsDefinition:
         config: DownloadConfig,
         ledger: LedgerResource,
         downloads: DownloadsResource,
-    ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]  # Dagster knows it bare only
+    ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:  # type: ignore[type-arg]  # Dagster knows it bare only
         database, started = ledger.database(), datetime.now(UTC)
+        if not context.selected_asset_keys:  # the check alone, which has no partitions
+            outcomes = look_at_all(database, provider)
+            yield minutes_add_up(bars, outcomes, heat_map.of_provider(database, provider))
+            return
         cells = [to_cell(key) for key in context.partition_keys]
         try:
             with downloads.downloader(database, universe, provider) as downloader:

@@ -11,6 +11,7 @@ import dagster as dg
 import pytest
 from dagster._serdes import serialize_value
 
+from pipeline.definitions import build_defs
 from pipeline.intervals import Interval
 from pipeline.store.cells import Cell
 from tests.dagster.conftest import BARS, GAPS, HIGHER, Location
@@ -57,6 +58,34 @@ def test_a_single_partition_holds_every_bar_of_the_venue(
     assert found["expected_minutes"] == bars + found["empty_minutes"]
     assert found["picture"].startswith("![bars](data:image/svg+xml;base64,")
     assert len(found["picture"]) < 4096
+
+
+def test_the_check_alone_looks_at_all_partitions_and_asks_nobody(
+    location: Location, venue: VenueProcess
+) -> None:
+    location.run(BTC[0], BTC[1])
+    venue.clear_requests()
+
+    def check_alone() -> dg.AssetCheckEvaluation:
+        job = build_defs().resolve_implicit_global_asset_job_def()
+        check = {dg.AssetCheckKey(BARS, "minutes_add_up")}
+        subset = job.get_subset(asset_selection=set(), asset_check_selection=check)
+        done = subset.execute_in_process(instance=location.instance)
+        (evaluation,) = done.get_asset_check_evaluations()
+        return evaluation
+
+    found = check_alone()
+    assert found.passed
+    assert found.metadata["stored"].value == truth(venue, BTC[0]) + truth(venue, BTC[1])
+    assert venue.requests()["total"] == 0
+    with location.database.connect() as connection:
+        connection.execute(
+            "DELETE FROM ledger.bars_1m WHERE ts = (SELECT max(ts) FROM ledger.bars_1m)"
+        )
+    found = check_alone()
+    assert not found.passed
+    assert str(found.description).startswith("1 of ")
+    assert location.materialized() == {"BTC-USD|2024-01-01", "BTC-USD|2024-02-01"}
 
 
 def test_a_run_shows_the_coverage_of_all_the_providers_listings_once(location: Location) -> None:
