@@ -42,6 +42,12 @@ def of_view(
     return found
 
 
+def with_link(description: str, documentation: str) -> str:
+    """Return a description that ends with a link to the provider's documentation, if known."""
+    link = f"\n\n[The provider's own documentation]({documentation})"
+    return description + link if documentation else description
+
+
 def _sources(name: str, upstream: Collection[tuple[dg.AssetKey, str]]) -> list[dg.TableColumnDep]:
     return [dg.TableColumnDep(key, name) for key, view in upstream if name in _names(view)]
 

@@ -17,6 +17,7 @@ from pydantic import Field
 from assets import fundamentals_checks as checks
 from assets import fundamentals_metadata as shown
 from assets.checks import logged
+from assets.columns import with_link
 from assets.events import Problem, finish, log_made
 from assets.metadata import Metadata
 from pipeline.fundamentals.completeness import completeness
@@ -75,7 +76,9 @@ def fundamentals(provider: str, universe: Universe) -> dg.AssetsDefinition:
                 group_name=provider,
                 kinds={"postgres", universe.client(provider)},
                 owners=["team:market-data"],
-                description=_DESCRIPTION.format(provider=provider),
+                description=with_link(
+                    _DESCRIPTION.format(provider=provider), universe.documentation(provider)
+                ),
                 metadata=shown.of_values(provider),
             )
         ],

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import dagster as dg
 from pydantic import Field
 
-from assets.columns import of_view
+from assets.columns import of_view, with_link
 from pipeline.market_lists import Change, SuspiciousList
 from pipeline.providers.errors import ProviderError
 from pipeline.store.database import Database
@@ -56,7 +56,9 @@ def markets(provider: str, universe: Universe) -> dg.AssetsDefinition:
         group_name=provider,
         kinds={"postgres", universe.client(provider)},
         owners=["team:market-data"],
-        description=_DESCRIPTION.format(provider=provider),
+        description=with_link(
+            _DESCRIPTION.format(provider=provider), universe.documentation(provider)
+        ),
         metadata=of_view("markets", _QUERIES.format(provider=provider)),
         check_specs=[
             dg.AssetCheckSpec(

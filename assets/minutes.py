@@ -17,7 +17,7 @@ from pydantic import Field
 
 from assets import heat_map, metadata
 from assets.checks import minutes_add_up, minutes_add_up_spec
-from assets.columns import Described
+from assets.columns import Described, with_link
 from assets.consolidated import log_consolidated
 from assets.downloading import download_cells, follow_minutes, judge_cells, look_at_all
 from assets.events import Context, Problem, finish, log_made
@@ -195,7 +195,7 @@ def _spec(
         group_name=provider,
         kinds={"postgres", universe.client(provider)},
         owners=["team:market-data"],
-        description=description.format(provider=provider),
+        description=with_link(description, universe.documentation(provider)),
         metadata=shown,
     )
 

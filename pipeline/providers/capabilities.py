@@ -81,6 +81,7 @@ class Capabilities:
         archive: Whether it is what it holds, and somebody adds to it: its client is an
             `ArchiveProvider`.
         native: Whether it makes longer bars itself: its client is a `NativeProvider`.
+        documentation: Where it describes its API itself; empty where nobody looked.
     """
 
     limit: RateLimit
@@ -112,6 +113,7 @@ class Capabilities:
     has_list: bool = True
     archive: bool = False
     native: bool = True
+    documentation: str = ""
 
     @property
     def bars(self) -> bool:

@@ -16,7 +16,12 @@ from pipeline.providers.capabilities import Capabilities, RateLimit, Sharing
 from pipeline.settling import Settling
 
 CAPABILITIES: Final[Mapping[str, Capabilities]] = {
-    "bitfinex": Capabilities(limit=RateLimit(30, 60.0), bars_per_request=10_000, concurrency=2),
+    "bitfinex": Capabilities(
+        limit=RateLimit(30, 60.0),
+        bars_per_request=10_000,
+        concurrency=2,
+        documentation="https://docs.bitfinex.com/",
+    ),
     "binance": Capabilities(
         limit=RateLimit(6000, 60.0),
         bars_per_request=1000,
@@ -24,6 +29,7 @@ CAPABILITIES: Final[Mapping[str, Capabilities]] = {
         list_weight=20,
         quiet_minutes="flat",
         concurrency=8,
+        documentation="https://developers.binance.com/",
     ),
     "kraken": Capabilities(
         limit=RateLimit(1, 1.0),
@@ -35,6 +41,7 @@ CAPABILITIES: Final[Mapping[str, Capabilities]] = {
         ends_window=False,
         first_trade="unknown",
         concurrency=2,
+        documentation="https://docs.kraken.com/api-reference/",
     ),
     "coinbase": Capabilities(
         limit=RateLimit(10, 1.0),
@@ -42,6 +49,7 @@ CAPABILITIES: Final[Mapping[str, Capabilities]] = {
         list_requests=2,
         first_trade="search",
         concurrency=8,
+        documentation="https://docs.cdp.coinbase.com/",
     ),
     "okx": Capabilities(limit=RateLimit(20, 2.0), bars_per_request=100, quiet_minutes="flat"),
     "bybit": Capabilities(limit=RateLimit(50, 1.0), bars_per_request=1000, quiet_minutes="flat"),
@@ -65,6 +73,7 @@ CAPABILITIES: Final[Mapping[str, Capabilities]] = {
         asset_classes=("equity", "etf"),
         keys=("APCA_API_KEY_ID", "APCA_API_SECRET_KEY"),
         feeds=("sip", "iex"),
+        documentation="https://docs.alpaca.markets/",
     ),
     "yahoo": Capabilities(
         # Nothing is published. Who asks faster is refused for hours.
@@ -108,6 +117,7 @@ CAPABILITIES: Final[Mapping[str, Capabilities]] = {
         keys=("ALPHAVANTAGE_API_KEY",),
         says_when_cut=True,
         documents=tuple(DOCUMENTS["alpha_vantage"]),
+        documentation="https://www.alphavantage.co/documentation/",
     ),
     "fmp": Capabilities(
         # What the smallest paid plan may ask; a free key has the budget.
@@ -123,6 +133,7 @@ CAPABILITIES: Final[Mapping[str, Capabilities]] = {
         asset_classes=("equity", "etf"),
         keys=("FMP_API_KEY",),
         documents=tuple(DOCUMENTS["fmp"]),
+        documentation="https://site.financialmodelingprep.com/developer/docs",
     ),
     "coingecko": Capabilities(
         # Without a key; how many there are depends on how busy it is, from 10 a minute on.
@@ -135,6 +146,7 @@ CAPABILITIES: Final[Mapping[str, Capabilities]] = {
         asset_classes=("crypto_spot",),
         optional_keys=("COINGECKO_DEMO_API_KEY",),
         documents=tuple(DOCUMENTS["coingecko"]),
+        documentation="https://docs.coingecko.com/",
     ),
     "ibkr": Capabilities(
         # Who asks more is left without an answer.
@@ -148,6 +160,7 @@ CAPABILITIES: Final[Mapping[str, Capabilities]] = {
         has_list=False,
         asset_classes=("equity",),
         documents=tuple(DOCUMENTS["ibkr"]),
+        documentation="https://ibkrcampus.com/campus/ibkr-api-page/",
     ),
     # Reading costs no request; a window is what one file answers of a month, and never more.
     "files": Capabilities(

@@ -233,6 +233,11 @@ class Universe(FileModel):
         row = CAPABILITIES.get(self.source(provider))
         return row.client if row else "ccxt"
 
+    def documentation(self, provider: str) -> str:
+        """Give the address of a provider's own documentation; empty if the table has none."""
+        row = CAPABILITIES.get(self.source(provider))
+        return row.documentation if row else ""
+
     def fingerprint(self) -> str:
         """Hash what Dagster's definitions are made from: providers and their first months.
 

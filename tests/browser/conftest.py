@@ -189,7 +189,7 @@ def served(browser: Browser, make_home: Callable[[], Home]) -> Iterator[Served]:
         found = re.search(r"http://127\.0\.0\.1:\d+", started.output)
         assert found is not None
         yield Served(home, venue, found.group())
-        started.interrupt()
+        home.end()
 
 
 @pytest.fixture(scope="module")
