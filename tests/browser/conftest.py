@@ -47,7 +47,7 @@ window.fetch = async (...request) => {
 };
 """
 """Has the browser tell of GraphQL's errors, which come with status 200."""
-SLOW = 60_000
+SLOW = 120_000
 """How many milliseconds something may take on a busy machine."""
 
 THIS_MONTH = datetime.now(UTC).date().replace(day=1)
