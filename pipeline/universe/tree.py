@@ -76,7 +76,7 @@ def read_tree(file: Path) -> YamlTree:
     (duplicate keys, tags) are listed in the tree, to be told with all the others.
     """
     try:
-        node = yaml.compose(_read_text(file), Loader=yaml.SafeLoader)
+        node = _compose(_read_text(file))
     except yaml.YAMLError as error:
         raise UniverseError(file, [_syntax_problem(error)]) from None
     if node is None:
@@ -85,6 +85,15 @@ def read_tree(file: Path) -> YamlTree:
     tree = YamlTree()
     tree.value = _convert(node, (), tree)
     return tree
+
+
+def _compose(text: str) -> yaml.Node | None:
+    # A thousand instruments take libyaml a tenth of the time, and every run reads them.
+    try:
+        return yaml.compose(text, Loader=yaml.CSafeLoader)
+    except (yaml.YAMLError, AttributeError):
+        # It says more exactly what is wrong; and PyYAML may have been built without libyaml.
+        return yaml.compose(text, Loader=yaml.SafeLoader)
 
 
 def _read_text(file: Path) -> str:
@@ -117,7 +126,7 @@ def _convert(node: yaml.Node, path: KeyPath, tree: YamlTree) -> object:
         return dict(_entries(node, path, tree))
     if isinstance(node, yaml.SequenceNode):
         return [_convert(item, (*path, index), tree) for index, item in enumerate(node.value)]
-    plain = isinstance(node, yaml.ScalarNode) and node.style is None
+    plain = isinstance(node, yaml.ScalarNode) and not node.style
     return None if plain and node.value in {"", "~", "null"} else str(node.value)
 
 
