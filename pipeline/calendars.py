@@ -7,12 +7,13 @@ and what was judged by it (`store.sessions`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Final
 
-from pipeline.intervals import Interval, common, merged
+from pipeline.intervals import Interval, merged
 from pipeline.sessions import AlwaysOpen, ExchangeSession, Session
 from pipeline.weekly import WeeklySession
 
@@ -94,11 +95,18 @@ def open_months(session: Session, first: date, last: date) -> Iterator[OpenMonth
     """
     whole = Interval(Interval.month(first).start, Interval.month(last).end)
     days = list(session.trading(whole.start.date(), (whole.end - _DAY).date()))
-    regular = [piece for day in days for piece in day.open]
-    asked = [day.asked for day in days]
-    for month in whole.months():
-        ranges = (tuple(merged(sorted(common(pieces, month)))) for pieces in (regular, asked))
-        yield OpenMonth(month.start.date(), *ranges)
+    regular = _by_month(piece for day in days for piece in day.open)
+    asked = _by_month(day.asked for day in days)
+    for month in whole.first_days():
+        yield OpenMonth(month, tuple(regular[month]), tuple(asked[month]))
+
+
+def _by_month(pieces: Iterable[Interval]) -> Mapping[date, Sequence[Interval]]:
+    found: dict[date, list[Interval]] = defaultdict(list)
+    for piece in merged(sorted(pieces)):
+        for part in piece.months():
+            found[part.start.date().replace(day=1)].append(part)
+    return found
 
 
 def session_days(session: Session, first: date, last: date) -> list[SessionDay]:
