@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -19,6 +18,7 @@ from psycopg import sql
 from pipeline.store.database import Database
 from pipeline.store.migrate import migrate
 from pipeline.store.server import EmbeddedServer
+from tests.folders import new_folder
 from venue import VenueProcess
 
 MARKET_DATA = Path(__file__).resolve().parents[2] / "shared" / "market-data"
@@ -40,13 +40,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 # Tests throw their data away, so nothing has to reach the disk.
-_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+_FAST = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_wal_size": "256MB",
+}
 
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[EmbeddedServer]:
     """A PostgreSQL server for this test process."""
-    folder = Path(tempfile.mkdtemp(prefix="ml-"))
+    folder = new_folder()
     # The server's account has to reach it when the tests run as root.
     folder.chmod(0o755)
     server = EmbeddedServer(folder / "pg", settings=_FAST)
@@ -72,7 +77,7 @@ def new_database(server: EmbeddedServer, migrated_template: str) -> Iterator[Dat
     name = f"test_{next(_numbers)}"
     with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
         connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(
                 sql.Identifier(name), sql.Identifier(migrated_template)
             )
         )
@@ -106,7 +111,7 @@ def stocked(shared_database: Database) -> Database:
 @pytest.fixture(scope="module")
 def own_server() -> Iterator[EmbeddedServer]:
     """A server that no other test uses, with a migrated ledger."""
-    folder = Path(tempfile.mkdtemp(prefix="ml-"))
+    folder = new_folder()
     folder.chmod(0o755)
     server = EmbeddedServer(folder / "pg", settings={"fsync": "off"})
     try:

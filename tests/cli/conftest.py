@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sysconfig
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -28,6 +27,7 @@ from pipeline.store.listings import listings
 from pipeline.store.server import EmbeddedServer
 from pipeline.universe import load_universe
 from resources.downloads import DownloadsResource
+from tests.folders import new_folder
 from venue import VenueProcess
 
 COMMAND = str(Path(sysconfig.get_path("scripts")) / "minuteledger")
@@ -198,7 +198,7 @@ def make_home() -> Iterator[Callable[[], Home]]:
 
     def make() -> Home:
         # Short: the database's socket lies below it.
-        made.append(Home(Path(tempfile.mkdtemp(prefix="ml-cli-")).resolve()))
+        made.append(Home(new_folder("ml-cli-")))
         return made[-1]
 
     yield make

@@ -8,13 +8,11 @@ from __future__ import annotations
 import random
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -32,6 +30,7 @@ from tests.drills.processes import (
     started,
 )
 from tests.drills.worlds import PROVIDER, STORM, STORMY
+from tests.folders import new_folder
 from venue import VenueProcess
 
 PROCESSES = 3
@@ -163,7 +162,7 @@ class _Worker:
 @contextmanager
 def stormy_server() -> Iterator[EmbeddedServer]:
     """A server that no other test uses. No power fails here, so nothing has to reach the disk."""
-    folder = Path(tempfile.mkdtemp(prefix="ml-"))
+    folder = new_folder()
     folder.chmod(0o755)
     server = EmbeddedServer(folder / "pg", settings={"fsync": "off"})
     try:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -31,6 +29,7 @@ from tests.drills.processes import (
     until,
 )
 from tests.drills.worlds import SMALL
+from tests.folders import new_folder
 from venue import VenueProcess
 
 Tables = dict[str, list[tuple[Any, ...]]]
@@ -41,7 +40,7 @@ _numbers = count(1)
 @pytest.fixture(scope="module")
 def own_server() -> Iterator[EmbeddedServer]:
     """A server that no other test uses. No power fails here, so nothing has to reach the disk."""
-    folder = Path(tempfile.mkdtemp(prefix="ml-"))
+    folder = new_folder()
     folder.chmod(0o755)
     server = EmbeddedServer(folder / "pg", settings={"fsync": "off"})
     try:

@@ -10,7 +10,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from pipeline.store.coverage import CoverageRow, coverage
 from pipeline.store.database import Database
 from pipeline.store.ranges import from_multirange
 from pipeline.store.server import EmbeddedServer
+from tests.folders import new_folder
 from tests.making import at, span
 from tests.realdata import published
 from tests.realdata.published import Bars
@@ -108,7 +108,7 @@ class Home:
 @pytest.fixture(scope="module")
 def home(bitfinex: VenueProcess) -> Iterator[Home]:
     """A home in which the backfill has been done."""
-    folder = Path(tempfile.mkdtemp(prefix="ml-"))
+    folder = new_folder()
     folder.chmod(0o755)  # the server's account has to reach it when the tests run as root
     home = Home(folder, bitfinex)
     (folder / "universe.yaml").write_text(UNIVERSE.format(url=bitfinex.url))

@@ -1,13 +1,13 @@
 """Where the embedded servers of a test are."""
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pipeline.store.database import Database
+from tests.folders import new_folder
 from tests.store.series import Desk
 from tests.store.servers import kill_everything
 
@@ -15,7 +15,7 @@ from tests.store.servers import kill_everything
 @pytest.fixture
 def home() -> Iterator[Path]:
     """A short folder that only its owner may enter; every server below it is ended."""
-    folder = Path(tempfile.mkdtemp(prefix="ml-")).resolve()
+    folder = new_folder()
     yield folder
     for record in folder.rglob("PG_VERSION"):
         if record.parent.parent.name != "base":
