@@ -30,6 +30,7 @@ from pipeline.store.database import Database
 from pipeline.store.losses import threats
 from pipeline.store.reasons import gaps_of_cells, silence_counts
 from pipeline.store.session import LedgerSession
+from pipeline.store.shown import note_shown, server_time
 from pipeline.store.timeframes import bar_counts, mark_stale
 from pipeline.timeframes import DAY
 
@@ -183,13 +184,30 @@ def look(
         judged: The cells whose silences were judged in this run.
     """
     cells = [outcome.cell for outcome in outcomes]
+    at = session.run(server_time)
     found = session.run(lambda c: states(c, provider, cells))
     silences = session.run(lambda c: silence_counts(c, provider, cells))
     for outcome in outcomes:
-        outcome.state = found[outcome.cell]
+        outcome.state, outcome.looked_at = found[outcome.cell], at
         outcome.silences = silences.get(outcome.cell)
         outcome.judged = outcome.cell in judged
     _note_gaps(session, provider, [outcome for outcome in outcomes if outcome.judged])
+
+
+def note_told(database: Database, provider: str, told: Collection[CellOutcome]) -> None:
+    """Note that Dagster was told what has become of cells.
+
+    Args:
+        database: The ledger's database.
+        provider: The provider's name in the universe.
+        told: The cells, with what was told of them.
+
+    Raises:
+        psycopg.OperationalError, DatabaseError: The database stayed away too long.
+    """
+    shown = {outcome.cell: outcome.looked_at for outcome in told if outcome.looked_at}
+    with LedgerSession(database) as session:
+        session.run(lambda c: note_shown(c, provider, shown))
 
 
 def _note_gaps(session: LedgerSession, provider: str, outcomes: Collection[CellOutcome]) -> None:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from assets import metadata
 from assets.consolidated import log_consolidated
-from assets.downloading import follow_minutes, look
+from assets.downloading import follow_minutes, look, note_told
 from assets.events import failure, log_made
 from assets.minutes import made_of, problems, tell, warn_of_incomplete
 from assets.outcomes import CellOutcome, outcome_of
@@ -116,7 +116,9 @@ def _finish(
     for outcome in outcomes:
         warn_of_incomplete(context, outcome)
     totals = metadata.of_run(outcomes)
-    log_made(context, made_of(provider, [one for one in outcomes if _whole(one)]), totals)
+    told = [outcome for outcome in outcomes if _whole(outcome)]
+    log_made(context, made_of(provider, told), totals)
+    note_told(database, provider, told)
     log_consolidated(context, database, followed.instruments, followed.consolidated)
     left = {"left_listing_months": dg.MetadataValue.int(len(healing.left))}
     if bad := problems(outcomes):

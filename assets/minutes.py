@@ -19,7 +19,13 @@ from assets import heat_map, metadata
 from assets.checks import minutes_add_up, minutes_add_up_spec
 from assets.columns import Described, with_link
 from assets.consolidated import log_consolidated
-from assets.downloading import download_cells, follow_minutes, judge_cells, look_at_all
+from assets.downloading import (
+    download_cells,
+    follow_minutes,
+    judge_cells,
+    look_at_all,
+    note_told,
+)
 from assets.events import Context, Problem, finish, log_made
 from assets.outcomes import CellOutcome
 from pipeline.plan import CELLS_PER_RUN
@@ -127,7 +133,8 @@ def minutes(provider: str, universe: Universe) -> dg.AssetsDefinition:
         followed = follow_minutes(database, provider, outcomes, rebuild=config.rebuild)
         for outcome in outcomes:
             warn_of_incomplete(context, outcome)
-        made = made_of(provider, [outcome for outcome in outcomes if not outcome.problem])
+        told = [outcome for outcome in outcomes if not outcome.problem]
+        made = made_of(provider, told)
         totals = metadata.of_run(outcomes)
         besides = {key: made.pop(key) for key in made.keys() - context.selected_asset_keys}
         besides.pop(bars, None)  # nobody was asked for them
@@ -137,6 +144,8 @@ def minutes(provider: str, universe: Universe) -> dg.AssetsDefinition:
             for key, partitions in besides.items():
                 log_made(context, {key: {k: v for k, v in partitions.items() if v}}, totals)
             log_consolidated(context, database, followed.instruments, followed.consolidated, anyway)
+            if bars in context.selected_asset_keys:
+                note_told(database, provider, told)
 
         picture = heat_map.of_provider(database, provider)
         health = _health(database, provider, started)

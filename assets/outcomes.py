@@ -6,6 +6,7 @@ What belongs here: the values, and the words for what is not complete.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from pipeline.intervals import Interval
 from pipeline.reports import MonthReport
@@ -27,6 +28,7 @@ class CellOutcome:
         problem: Why it is not complete; empty when it is.
         retryable: Whether asking again may help.
         state: What the ledger says of it after the run.
+        looked_at: Before that was read, UTC; None before it was.
         judged: Whether its silences were judged in this run, for something had changed.
         silences: How many minutes it has without a bar, and why; None without coverage.
         gaps: Its gaps that need action or explanation, if it was judged or bars were built.
@@ -40,6 +42,7 @@ class CellOutcome:
     problem: str = ""
     retryable: bool = True
     state: CellState = field(default=CellState(None, 0))
+    looked_at: datetime | None = None
     judged: bool = False
     silences: SilenceCount | None = None
     gaps: tuple[ReasonedGap, ...] = ()

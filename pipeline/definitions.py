@@ -31,6 +31,7 @@ from sensors.fundamentals import fundamentals_sensor
 from sensors.heal import heal_sensor
 from sensors.refresh import refresh_sensor
 from sensors.schedules import schedules
+from sensors.show import show_sensor
 from sensors.ticking import Ticking
 from sensors.universe import universe_sensor
 
@@ -118,6 +119,7 @@ def _upkeep(
         sensors += [
             heal_sensor(universe, heals, ticking),
             backfill_sensor(universe, ticking),
+            show_sensor(universe, ticking),
             follow_sensor(universe, follow_up, ticking),
         ]
     if universe.fundamentals_providers:

@@ -15,8 +15,8 @@ from pipeline.clock import Clock
 from pipeline.orchestration.instance import free_port
 from tests.cli.conftest import Home, Started, wait_until
 
-LAUNCHERS = ("refresh", "month", "heal", "backfill", "follow", "fundamentals")
-"""The sensors that launch runs, by the tags of these; `month` is a refresh sensor's daily show."""
+LAUNCHERS = ("refresh", "show", "heal", "backfill", "follow", "fundamentals")
+"""The sensors that launch runs, by the tags of these."""
 _RUNS = """
 { runsOrError { ... on Runs { results {
     runId status startTime endTime assetSelection { path } tags { key value }

@@ -79,7 +79,7 @@ def test_all_that_is_to_be_done_is_done_and_nothing_twice(home: Home, market: Ve
     ranges = Counter(
         (launcher(run), run.get("dagster/asset_partition_range_start"))
         for run in launched
-        if launcher(run) in {"backfill", "month"}
+        if launcher(run) in {"backfill", "show"}
     )
     assert set(ranges.values()) == {1}, ranges
     assert counts["refresh"] <= took / timedelta(minutes=10) + 1

@@ -200,7 +200,7 @@ def check_runs(launched: list[dict[str, Any]], market: VenueProcess) -> None:
     shows = Counter(
         (launcher(run), run["dagster/asset_partition_range_start"], run["startTime"] // 60)
         for run in launched
-        if launcher(run) in {"backfill", "month"}
+        if launcher(run) in {"backfill", "show"}
     )
     assert set(shows.values()) == {1}
 

@@ -16,6 +16,7 @@ from dagster._core.test_utils import create_run_for_test
 from pipeline.clock import Clock
 from pipeline.definitions import build_defs
 from pipeline.store.cells import Cell
+from pipeline.store.listings import listings
 from resources.downloads import DownloadsResource
 from resources.ledger import LedgerResource
 from tests.dagster.conftest import BARS, GAPS, HIGHER, RANGE_END, RANGE_START, UNIVERSE, Location
@@ -115,9 +116,7 @@ def ranges(requests: list[dg.RunRequest]) -> list[tuple[str, str]]:
     return [(one.tags[RANGE_START], one.tags[RANGE_END]) for one in requests]
 
 
-def test_the_tail_is_refreshed_once_it_has_waited_and_the_months_shown_once_a_day(
-    location: Location, venue: VenueProcess
-) -> None:
+def test_the_tail_is_refreshed_once_it_has_waited(location: Location) -> None:
     ticks = Ticks(location, "refresh_bitfinex")
     (request,) = ticks.tick()
     assert request.asset_selection == [TAIL]
@@ -132,17 +131,6 @@ def test_the_tail_is_refreshed_once_it_has_waited_and_the_months_shown_once_a_da
     assert location.stored(newest) == NOON - MINUTES  # the last is not over for long enough
     assert location.stored("SELECT count(*) FROM ledger.stale") == 0
 
-    daily = ticks.tick()
-    assert ranges(daily) == [
-        ("BTC-USD|2024-03-01", "ETH-USD|2024-03-01"),
-        ("BTC-USD|2024-02-01", "ETH-USD|2024-02-01"),
-    ]
-    venue.clear_requests()
-    assert ticks.run(daily[0]).success
-    assert sum(request["symbol"] is not None for request in venue.requests()["requests"]) == 0
-    for asset in (BARS, GAPS, HIGHER):
-        assert location.materialized(asset) == {"BTC-USD|2024-03-01", "ETH-USD|2024-03-01"}
-
     assert "3 listings, nothing new" in ticks.said(14 * MINUTES)
     (request,) = ticks.tick(3 * MINUTES)
     assert request.asset_selection == [TAIL]
@@ -150,17 +138,71 @@ def test_the_tail_is_refreshed_once_it_has_waited_and_the_months_shown_once_a_da
     assert "a refresh is queued or under way" in ticks.said(60 * MINUTES)
 
 
-def test_a_new_day_shows_its_month_again_and_a_new_month_the_last_once(location: Location) -> None:
-    lines = location.universe_file.read_text().replace("2024-02-27", "2024-03-30").splitlines()
-    location.universe_file.write_text("\n".join(line for line in lines if "ZEC" not in line))
-    location.sync()
-    ticks = Ticks(location, "refresh_bitfinex", at("2024-03-30 12:00"))
-    ticks.run(ticks.tick()[0])
-    assert len(ticks.tick()) == 2
-    for months in (["2024-03"], ["2024-04", "2024-03"], ["2024-04"]):
-        (request,) = ticks.tick(timedelta(days=1))
-        assert ticks.run(request).success
-        assert [key[8:15] for key, _ in ranges(ticks.tick())] == months
+def be_quiet(location: Location) -> None:
+    """Let all changes of months be some minutes old, as if nobody had been at work since."""
+    with location.database.connect() as connection:
+        for table, column in (("coverage", "updated_at"), ("shown", "at")):
+            connection.execute(f"UPDATE ledger.{table} SET {column} = {column} - interval '2m'")
+
+
+def test_what_refreshes_change_is_shown_once_a_day(location: Location, venue: VenueProcess) -> None:
+    refresh, show = Ticks(location, "refresh_bitfinex"), Ticks(location, "show")
+    assert show.said() == "everything is shown as it is"
+    assert refresh.run(refresh.tick()[0]).success
+    assert show.said() == "everything is shown as it is"  # somebody may still be at work
+    be_quiet(location)
+    daily = show.tick()
+    assert ranges(daily) == [
+        ("BTC-USD|2024-03-01", "ETH-USD|2024-03-01"),
+        ("BTC-USD|2024-02-01", "ETH-USD|2024-02-01"),
+    ]
+    venue.clear_requests()
+    assert all(show.run(one).success for one in daily)
+    assert sum(request["symbol"] is not None for request in venue.requests()["requests"]) == 0
+    keys = {f"{coin}-USD|2024-{month}-01" for coin in ("BTC", "ETH") for month in ("02", "03")}
+    for asset in (BARS, GAPS, HIGHER):
+        assert location.materialized(asset) == keys
+    be_quiet(location)
+    assert show.said(60 * MINUTES) == "everything is shown as it is"
+
+    (request,) = refresh.tick(60 * MINUTES)
+    assert refresh.run(request).success
+    be_quiet(location)
+    assert show.tick(60 * MINUTES) == []  # today's were shown
+    assert ranges(show.tick(timedelta(days=1))) == [("BTC-USD|2024-03-01", "ETH-USD|2024-03-01")]
+
+
+def test_what_was_stored_without_dagster_is_shown_as_soon_as_nobody_is_at_work(
+    ended: Location, venue: VenueProcess
+) -> None:
+    cell = Cell("BTC-USD", at("2024-02-01").date())
+    with (
+        DownloadsResource().downloader(ended.database, ended.universe, "bitfinex") as downloader,
+        ended.database.connect() as connection,
+    ):
+        (listing,) = listings(connection, "bitfinex", [cell.listing])
+        downloader.download(listing, cell.month)
+    be_quiet(ended)
+    show = Ticks(ended, "show", at("2024-06-05"))
+    (request,) = show.tick()
+    assert ranges([request]) == [("BTC-USD|2024-02-01", "BTC-USD|2024-02-01")]
+    show.begin(request)
+    assert "bitfinex: 1 months, and some are being shown" in show.said(60 * MINUTES)
+    venue.clear_requests()
+    assert show.run(request).success
+    assert ended.materialized() == {"BTC-USD|2024-02-01"}
+    assert sum(one["symbol"] is not None for one in venue.requests()["requests"]) == 0
+    assert show.said() == "everything is shown as it is"
+
+
+def test_a_month_in_which_minutes_have_failed_is_not_shown_as_complete(
+    ended: Location, venue: VenueProcess
+) -> None:
+    venue.post_fault("server_error", exchange="bitfinex", symbol="BTC-USD", **FEBRUARY_28)
+    assert not ended.run(Cell("BTC-USD", at("2024-02-01").date())).success
+    venue.clear_faults()
+    be_quiet(ended)
+    assert Ticks(ended, "show", at("2024-06-05")).said() == "everything is shown as it is"
 
 
 def test_a_provider_that_is_down_is_asked_less_and_less_and_then_as_before(
@@ -315,7 +357,7 @@ def test_sensors_begin_as_the_settings_say(
     location: Location, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("MINUTELEDGER_SENSORS")
-    names = {"refresh_bitfinex", "heal", "backfill", "follow"}
+    names = {"refresh_bitfinex", "heal", "backfill", "show", "follow"}
     sensors = {one.name: one for one in build_defs().sensors or []}
     assert set(sensors) == names | {"universe", "alerts", "failed_runs"}
     assert {sensors[name].default_status.value for name in names} == {"RUNNING"}
