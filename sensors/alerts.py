@@ -69,7 +69,8 @@ def alerts_sensor() -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def sensor(context: dg.SensorEvaluationContext, ledger: LedgerResource) -> dg.SensorResult:
-        settings, now = load_settings(), ledger.now()
+        settings = load_settings()
+        now = settings.clock.now()
         try:
             universe = load_universe(settings.universe_path)
         except UniverseError:  # the sensor `universe` says what is wrong with it

@@ -14,17 +14,15 @@ from pipeline.universe import Universe
 from resources.ledger import LedgerResource
 from sensors.pacing import Pace, Pacing
 from sensors.ticking import (
-    PRIORITY,
-    SLOW,
     Plan,
     Ticking,
+    assets_of_minutes,
     backfilled,
-    cell_range,
     fingerprint,
     looking,
     missing_keys,
     queued_or_under_way,
-    tag_of,
+    request_of_cells,
 )
 
 NAME = "backfill"
@@ -35,10 +33,7 @@ _PACE = Pace(timedelta(minutes=1), timedelta(hours=6))
 def backfill_sensor(universe: Universe, ticking: Ticking) -> dg.SensorDefinition:
     """Make the sensor that downloads history by waves."""
     providers = universe.bar_providers
-    assets = {
-        provider: [dg.AssetKey([provider, name]) for name in ("bars_1m", "gaps", "bars")]
-        for provider in providers
-    }
+    assets = {provider: assets_of_minutes(provider) for provider in providers}
 
     @dg.sensor(
         name=NAME,
@@ -68,7 +63,7 @@ def backfill_sensor(universe: Universe, ticking: Ticking) -> dg.SensorDefinition
                 known = set(context.instance.get_dynamic_partitions(f"{provider}_listings"))
                 wave = _wave(mine, known, universe.first_month(provider))
                 what = fingerprint(f"{one.listing} {one.first} {one.last}" for one in wave)
-                requests = [_request(one, assets[provider]) for one in wave]
+                requests = [_request(one) for one in wave]
                 if not wave:
                     plan.say(f"{provider}: {_months(mine)} have no partitions yet")
                 else:
@@ -110,11 +105,6 @@ def _months(unasked: Sequence[Unasked]) -> str:
     return f"{months} listing-months"
 
 
-def _request(one: Unasked, assets: Sequence[dg.AssetKey]) -> dg.RunRequest:
-    ends = cell_range(Cell(one.listing, one.first), Cell(one.listing, one.last))
-    tags = {tag_of(NAME): one.provider, PRIORITY: "-10", **SLOW, **ends}
-    return dg.RunRequest(
-        asset_selection=list(assets),
-        tags=tags,
-        run_config={"ops": {f"{one.provider}__minutes": {"config": {"only_due": True}}}},
-    )
+def _request(one: Unasked) -> dg.RunRequest:
+    first, last = Cell(one.listing, one.first), Cell(one.listing, one.last)
+    return request_of_cells(NAME, first, last, provider=one.provider, priority=-10, only_due=True)

@@ -2,12 +2,13 @@
 
 # No `from __future__ import annotations`: Dagster reads the sensor's annotations as they are.
 
-from collections.abc import Collection, Iterator, Sequence
-from datetime import date, datetime, timedelta
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
 from itertools import groupby
 
 import dagster as dg
 
+from pipeline.intervals import Interval
 from pipeline.plan import CELLS_PER_RUN
 from pipeline.store.cells import Cell
 from pipeline.store.shown import unshown
@@ -15,19 +16,17 @@ from pipeline.universe import Universe
 from resources.ledger import LedgerResource
 from sensors.pacing import Pace, Pacing
 from sensors.ticking import (
-    PRIORITY,
-    SLOW,
     Plan,
     Ticking,
+    assets_of_minutes,
     at_work,
     backfilled,
-    cell_range,
     fingerprint,
     looking,
     missing_keys,
     queued_or_under_way,
+    request_of_cells,
     runs_of_neighbours,
-    tag_of,
 )
 
 NAME = "show"
@@ -42,10 +41,7 @@ Span = tuple[Cell, Cell]
 def show_sensor(universe: Universe, ticking: Ticking) -> dg.SensorDefinition:
     """Make the sensor that keeps what Dagster shows in step with the ledger."""
     providers = universe.bar_providers
-    assets = {
-        provider: [dg.AssetKey([provider, name]) for name in ("bars_1m", "gaps", "bars")]
-        for provider in providers
-    }
+    assets = {provider: assets_of_minutes(provider) for provider in providers}
 
     @dg.sensor(
         name=NAME,
@@ -82,7 +78,7 @@ def show_sensor(universe: Universe, ticking: Ticking) -> dg.SensorDefinition:
                     for cell in hidden[provider]
                     if cell.listing in ordered and cell.month >= first
                 ]
-                _launch(plan, assets[provider], cells, ordered, now, idle=provider not in working)
+                _launch(plan, provider, cells, ordered, now, idle=provider not in working)
         return plan.result("everything is shown as it is")
 
     return sensor
@@ -94,25 +90,25 @@ def _day_of(provider: str) -> str:
 
 def _launch(
     plan: Plan,
-    assets: Sequence[dg.AssetKey],
+    provider: str,
     cells: Sequence[Cell],
     ordered: Sequence[str],
     now: datetime,
     *,
     idle: bool,
 ) -> None:
-    provider, today = assets[0].path[0], now.date()
+    today = now.date()
     last_month = (today.replace(day=1) - timedelta(days=1)).replace(day=1)
     older = [cell for cell in cells if cell.month < last_month]
     newer = [cell for cell in cells if cell.month >= last_month]
     key = _day_of(provider)
     if newer and plan.last(key) != today.isoformat():
         spans = _spans(newer, ordered)
-        plan.launch(key, today.isoformat(), _DAILY, [_request(assets, one) for one in spans])
+        plan.launch(key, today.isoformat(), _DAILY, [_request(provider, one) for one in spans])
     elif older and idle:
         spans = _spans(older, ordered)[:RUNS_AT_A_TIME]
         what = fingerprint(f"{first} {last}" for first, last in spans)
-        plan.launch(provider, what, _PACE, [_request(assets, one) for one in spans])
+        plan.launch(provider, what, _PACE, [_request(provider, one) for one in spans])
     elif older:
         plan.say(f"{provider}: {len(older)} months are to be shown, and somebody is at work")
 
@@ -126,35 +122,15 @@ def _spans(cells: Collection[Cell], ordered: Sequence[str]) -> Sequence[Span]:
             {cell.listing for cell in cells if cell.month == month}, ordered, CELLS_PER_RUN
         )
     ]
+    first, last = min(cell.month for cell in cells), max(cell.month for cell in cells)
+    months = Interval(Interval.month(first).start, Interval.month(last).end).first_days()
     by_listing = [
         (Cell(listing, run[0]), Cell(listing, run[-1]))
         for listing, of_one in groupby(sorted(cells), key=lambda cell: cell.listing)
-        for run in _in_a_row([cell.month for cell in of_one])
+        for run in runs_of_neighbours({cell.month for cell in of_one}, months, CELLS_PER_RUN)
     ]
     return min(by_month, by_listing, key=len)
 
 
-def _in_a_row(months: Sequence[date]) -> Iterator[Sequence[date]]:
-    run: list[date] = []
-    for month in months:
-        if run and (_number(month) != _number(run[-1]) + 1 or len(run) == CELLS_PER_RUN):
-            yield run
-            run = []
-        run.append(month)
-    if run:
-        yield run
-
-
-def _number(month: date) -> int:
-    return month.year * 12 + month.month
-
-
-def _request(assets: Sequence[dg.AssetKey], span: Span) -> dg.RunRequest:
-    provider = assets[0].path[0]
-    tags = {tag_of(NAME): provider, PRIORITY: "-5", **SLOW, **cell_range(*span)}
-    config = {"only_due": True, "shows": True}
-    return dg.RunRequest(
-        asset_selection=list(assets),
-        tags=tags,
-        run_config={"ops": {f"{provider}__minutes": {"config": config}}},
-    )
+def _request(provider: str, span: Span) -> dg.RunRequest:
+    return request_of_cells(NAME, *span, provider=provider, priority=-5, only_due=True, shows=True)

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import dagster as dg
 import psycopg
@@ -26,6 +27,8 @@ from pipeline.universe import Universe
 from resources.ledger import LedgerResource
 from resources.partitions import to_key
 from sensors.pacing import Pace, Pacing
+
+Key = TypeVar("Key")
 
 _RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 _OPEN = (BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING, BulkActionStatus.FAILING)
@@ -111,16 +114,41 @@ def range_tags(first: str, last: str) -> Mapping[str, str]:
     return dict(zip(_RANGE, (first, last), strict=True))
 
 
-def cell_range(first: Cell, last: Cell) -> Mapping[str, str]:
-    """Return the tags of a run of the product of two dimensions, listings and months."""
-    return range_tags(to_key(first), to_key(last))
+def assets_of_minutes(provider: str) -> list[dg.AssetKey]:
+    """Return the assets of a provider's listings and months, which are made together."""
+    return [dg.AssetKey([provider, name]) for name in ("bars_1m", "gaps", "bars")]
+
+
+def request_of_cells(
+    sensor: str, first: Cell, last: Cell, *, provider: str, priority: int, **config: bool
+) -> dg.RunRequest:
+    """Return a run, which may wait, of the assets of a provider's cells between two.
+
+    Args:
+        sensor: Who launches it; its key is the provider.
+        first: One end of the product of listings and months.
+        last: The other end.
+        provider: The provider.
+        priority: Of the run.
+        config: Of `DownloadConfig`.
+    """
+    return dg.RunRequest(
+        asset_selection=assets_of_minutes(provider),
+        tags={
+            tag_of(sensor): provider,
+            PRIORITY: str(priority),
+            **SLOW,
+            **range_tags(to_key(first), to_key(last)),
+        },
+        run_config={"ops": {f"{provider}__minutes": {"config": config}}},
+    )
 
 
 def runs_of_neighbours(
-    wanted: Collection[str], ordered: Sequence[str], most: int
-) -> Iterator[Sequence[str]]:
-    """Yield wanted keys as they are neighbours in Dagster's order, at most so many together."""
-    run: list[str] = []
+    wanted: Collection[Key], ordered: Sequence[Key], most: int
+) -> Iterator[Sequence[Key]]:
+    """Yield wanted keys as they are neighbours in an order, at most so many together."""
+    run: list[Key] = []
     for key in ordered:
         if run and (key not in wanted or len(run) == most):
             yield run

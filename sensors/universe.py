@@ -2,7 +2,6 @@
 
 # No `from __future__ import annotations`: Dagster reads the sensor's annotations as they are.
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from pipeline.universe import Universe, load_universe
 from resources.ledger import LedgerResource
 from resources.partitions import missing_partitions, sync_partitions
 from resources.pools import missing_pools, sync_pools
+from sensors.ticking import fingerprint
 
 __all__ = ["sync_instance", "universe_sensor"]
 
@@ -38,9 +38,9 @@ def universe_sensor(path: Path, loaded: Universe | None) -> dg.SensorDefinition:
         context: dg.SensorEvaluationContext, ledger: LedgerResource
     ) -> dg.SensorResult | dg.SkipReason:
         universe = load_universe(path)
-        fingerprint = hashlib.sha256(universe.model_dump_json().encode()).hexdigest()[:16]
+        seen = fingerprint([universe.model_dump_json()])
         said, database = [], ledger.database()
-        if fingerprint != context.cursor or _lacks(context.instance, universe):
+        if seen != context.cursor or _lacks(context.instance, universe):
             # First the ledger: a partition whose listing it does not know could not be made.
             sync(database, universe)
             said.append(_said(universe, sync_instance(context.instance, universe)))
@@ -53,7 +53,7 @@ def universe_sensor(path: Path, loaded: Universe | None) -> dg.SensorDefinition:
                 "new providers and months"
             )
         reason = "; ".join(said) or f"{len(universe.listings())} listings, nothing new"
-        return dg.SensorResult(skip_reason=reason, cursor=fingerprint)
+        return dg.SensorResult(skip_reason=reason, cursor=seen)
 
     return sensor
 
