@@ -97,7 +97,7 @@ $(READY): pyproject.toml uv.lock
 	@$(BIN)/python -m pip install --quiet --no-cache-dir --disable-pip-version-check "uv==$(UV_VERSION)"
 	@unset VIRTUAL_ENV UV_PYTHON; $(uv_cache) UV_SYSTEM_CERTS=$${UV_SYSTEM_CERTS:-1} \
 		UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never \
-		$(BIN)/uv sync --locked --inexact --python $(BIN)/python $$([ -t 2 ] || echo --quiet)
+		$(BIN)/uv sync --locked --inexact --all-extras --python $(BIN)/python $$([ -t 2 ] || echo --quiet)
 	@rm -f .venv/.ready-with-uv-* && touch $@
 	@echo ".venv is ready"
 

@@ -35,6 +35,7 @@ from pipeline.commands.rebuild import rebuild
 from pipeline.commands.selection import selection
 from pipeline.commands.status import status
 from pipeline.commands.up import up
+from pipeline.commands.worker import worker
 
 app = typer.Typer(
     name="minuteledger",
@@ -50,6 +51,7 @@ app = typer.Typer(
 for _command in (
     init,
     up,
+    worker,
     demo,
     migrate,
     status,

@@ -6,7 +6,7 @@ Nothing here touches the disk beyond reading `.env`, and no secret ever reaches 
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -72,17 +72,28 @@ def _database_url(secret: SecretStr) -> SecretStr:
     return SecretStr(url)
 
 
-def _web_address(secret: SecretStr) -> SecretStr:
-    url = secret.get_secret_value().strip()
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or any(letter.isspace() for letter in url):
-        # It is not repeated: whoever has it can write to where the alerts go.
-        raise ValueError("is not a web address; write https://host/path")
-    return SecretStr(url)
+def _address(what: str, schemes: Collection[str], example: str) -> AfterValidator:
+    def check(secret: SecretStr) -> SecretStr:
+        url = secret.get_secret_value().strip()
+        try:
+            parts = urlsplit(url)
+            usable = parts.scheme in schemes and parts.hostname and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable or any(letter.isspace() for letter in url):
+            # It is not repeated: whoever has it can write there.
+            raise ValueError(f"is not {what}; write {example}")
+        return SecretStr(url)
+
+    return AfterValidator(check)
+
+
+_WebAddress = Annotated[
+    SecretStr, _address("a web address", {"http", "https"}, "https://host/path")
+]
+_RedisAddress = Annotated[
+    SecretStr, _address("the address of a Redis", {"redis", "rediss"}, "redis://host:6379/0")
+]
 
 
 def _delay(value: object) -> timedelta:
@@ -135,6 +146,9 @@ class Settings(BaseSettings):
     not set, an embedded server in the home folder."""
     universe: AbsolutePath | None = None
     """The universe file; if not set, universe.yaml in the home folder."""
+    broker_url: _RedisAddress | None = None
+    """A Redis, as in redis://host:6379/0, through which runs go to workers on other machines
+    (`minuteledger worker`); if not set, they run on this one."""
     deep_check_percent: Annotated[float, Field(ge=0, le=100)] = 1.0
     """How much of what a provider's limit admits in a day a nightly deep check may use, in percent;
     0: none."""
@@ -144,7 +158,7 @@ class Settings(BaseSettings):
     """For how many days it is kept how runs went that succeeded: steps, lines of logs."""
     keep_runs_days: Annotated[int, Field(ge=1)] = 90
     """For how many days runs are kept whose every outcome a newer run has replaced."""
-    alert_url: Annotated[SecretStr, AfterValidator(_web_address)] | None = None
+    alert_url: _WebAddress | None = None
     """Where alerts are sent, a secret; if not set, only the log and the ledger have them."""
     alert_format: Literal["json", "slack"] = "json"
     """The form of what is sent: ours, or the one that Slack and what is like it read."""

@@ -68,7 +68,7 @@ class Served:
 
     def rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """Ask the ledger, by the clock."""
-        with psycopg.connect(self.home.server.url("market")) as connection:
+        with psycopg.connect(self.home.ledger) as connection:
             clock = str(self.clock)
             connection.execute("SELECT set_config('minuteledger.clock', %s, true)", [clock])
             return connection.execute(statement.encode(), values).fetchall()

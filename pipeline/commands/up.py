@@ -14,12 +14,15 @@ if TYPE_CHECKING:
 PORT = 3000
 INTERRUPTED = 130
 
-PortOption = typer.Option(help="Port of the web UI on 127.0.0.1.", min=1, max=65_535)
+PortOption = typer.Option(help="Port of the web UI.", min=1, max=65_535)
 
 
 def up(
     *,
     port: Annotated[int, PortOption] = PORT,
+    host: Annotated[
+        str, typer.Option(help="Where the web UI listens. It asks nobody who they are.")
+    ] = "127.0.0.1",
     metrics: Annotated[
         int | None,
         typer.Option(help="Also serve metrics on this port of 127.0.0.1.", min=1, max=65_535),
@@ -49,6 +52,7 @@ def up(
             serving(
                 settings,
                 right,
+                host=host,
                 port=port,
                 interruption=interruption,
                 say=say,

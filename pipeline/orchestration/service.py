@@ -37,15 +37,16 @@ class Service:
         supervisor: Supervisor,
         *,
         code_port: int,
+        host: str,
         port: int,
         say: Say,
     ) -> None:
         self.settings = settings
         self._database = database
-        self.api = DagsterApi(f"http://{instance.HOST}:{port}")
+        self.api = DagsterApi(instance.url_of(host, port))
         self._supervisor = supervisor
         self._code_port = code_port
-        self._port = port
+        self._webserver = instance.webserver(host, port)
         self._say = say
         self._watch: UniverseWatch | None = None
         self._trouble = ""
@@ -80,7 +81,7 @@ class Service:
         self.start(
             (instance.code_server(self._code_port), lambda: instance.answers(self._code_port))
         )
-        self.start((instance.webserver(self._port), self.api.answers))
+        self.start((self._webserver, self.api.answers))
         location = self._loaded()
         # Before anything can be launched, Dagster knows every listing and every provider's pool.
         self.api.tick(UNIVERSE_SENSOR, location)
@@ -125,6 +126,8 @@ class Service:
         self._supervisor.stop()
 
     def _stop_runs(self) -> None:
+        if self.settings.broker_url is not None:
+            return  # they are at work on other machines, and end there
         runs = self.api.runs_under_way() if self.api.answers() else []
         if not runs:
             return
@@ -167,6 +170,7 @@ def serving(
     port: int | None,
     interruption: Interruption,
     say: Say,
+    host: str = instance.HOST,
     companion: Companion | None = None,
     before_daemon: Callable[[Service], None] | None = None,
 ) -> Iterator[Service]:
@@ -178,6 +182,7 @@ def serving(
         port: Where the web UI listens; None for any free port.
         interruption: Ctrl-C and the like.
         say: Tells people what happens.
+        host: Where it listens, too: an address of this machine.
         companion: A process to start first, and how to see that it is up.
         before_daemon: Called when GraphQL answers and nothing is ticking yet. A backfill launched
             here starts at once; later ones wait for the daemon's next look, up to 30 s.
@@ -187,19 +192,21 @@ def serving(
     """
     chosen = port if port is not None else instance.free_port()
     instance.require_free(chosen)
-    right.publish(f"http://{instance.HOST}:{chosen}", ready=False)
+    right.publish(instance.url_of(host, chosen), ready=False)
     say(f"Preparing the database ({settings.database_label})")
     database, universe = prepare(settings)
     code_port = instance.free_port()
     instance.install(settings)
     supervisor = Supervisor(
         logs=settings.logs,
-        environment=instance.environment(settings, database, code_port),
+        environment=instance.environment(settings, database) | {instance.CODE_PORT: str(code_port)},
         folder=settings.home,
         interruption=interruption,
         say=say,
     )
-    service = Service(settings, database, supervisor, code_port=code_port, port=chosen, say=say)
+    service = Service(
+        settings, database, supervisor, code_port=code_port, host=host, port=chosen, say=say
+    )
     try:
         say(f"Starting Dagster (logs in {_short(settings.logs)})")
         if companion is not None:

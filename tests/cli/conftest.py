@@ -92,6 +92,11 @@ class Home:
     def server(self) -> EmbeddedServer:
         return EmbeddedServer(self.path / "home" / "postgres")
 
+    @property
+    def ledger(self) -> str:
+        """URL of the market database."""
+        return self.settings.get("MINUTELEDGER_DATABASE_URL") or self.server.url("market")
+
     def write_universe(self, *parts: str) -> None:
         self.universe.parent.mkdir(exist_ok=True)
         self.universe.write_text("".join(parts))

@@ -1,0 +1,158 @@
+"""Runs on several machines: one that serves, and two workers, by Redis and one PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import redis
+
+from pipeline.intervals import Interval
+from pipeline.orchestration.instance import free_port
+from tests.cli.conftest import Home, Started, wait_until
+from tests.drills.worlds import PROVIDER, VENUE, World
+from tests.folders import new_folder
+from tests.making import at
+from tests.served import Served
+from venue import VenueProcess
+
+pytestmark = pytest.mark.long
+
+WORLD = World(("BTC-USD", "XRP-USD"), Interval(at("2024-01-01"), at("2024-02-20")))
+PER_SECOND = 20
+"""The mirror is the same account, and shares it."""
+LEFT = "SELECT sum(expected - bars - empty) FROM market.coverage"
+SHARED = "SELECT provider, sum(bars) FROM market.coverage GROUP BY provider"
+OPEN = {"QUEUED", "STARTING", "STARTED", "CANCELING", "NOT_STARTED"}
+TERMINATE = """
+mutation($id: String!) { terminateRun(runId: $id) { __typename } }
+"""
+FAILURES = """
+query($id: ID!) { runOrError(runId: $id) { ... on Run { eventConnection { events {
+  ... on RunFailureEvent { message } } } } } }
+"""
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[str]:
+    program = shutil.which("redis-server")
+    assert program, "needs Redis: apt-get install redis-server"
+    port, folder = free_port(), str(new_folder("ml-redis-"))
+    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        client = redis.Redis(port=port)
+        wait_until(lambda: answers(client), 20)
+        yield f"redis://127.0.0.1:{port}/0"
+        client.close()
+        process.kill()
+    shutil.rmtree(folder)
+
+
+def answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
+
+
+@pytest.fixture
+def market() -> Iterator[VenueProcess]:
+    with VenueProcess(VENUE) as process:
+        yield process
+
+
+class Machines:
+    """A home that serves, and workers with homes of their own."""
+
+    def __init__(self, make_home: Callable[[], Home], broker: str, universe: str) -> None:
+        self._make_home = make_home
+        self._universe = universe
+        database = make_home()
+        database.server.start()
+        url = database.server.url("market")
+        self._shared = {"MINUTELEDGER_DATABASE_URL": url, "MINUTELEDGER_BROKER_URL": broker}
+        self.served = Served(self.new(), datetime.now(UTC), 1)
+
+    def new(self) -> Home:
+        home = self._make_home()
+        home.write_universe(self._universe)
+        home.settings |= self._shared
+        return home
+
+    def worker(self) -> Started:
+        started = self.new().start("worker", "--runs", "1")
+        started.wait_for(" ready.")
+        return started
+
+    def at_work(self) -> list[dict[str, Any]]:
+        """Return the runs that a worker has begun."""
+        return [run for run in self.served.runs() if run["status"] == "STARTED"]
+
+
+def universe(market: VenueProcess) -> str:
+    """Return one in which everything is listed twice, so that two runs go on at once."""
+    document = WORLD.document(f"{market.url}/{PROVIDER}", PER_SECOND)
+    document["providers"]["mirror"] = document["providers"][PROVIDER] | {"exchange": PROVIDER}
+    for instrument in document["instruments"].values():
+        instrument["listings"]["mirror"] = instrument["listings"][PROVIDER]
+    return json.dumps(document)
+
+
+def succeeded(worker: Started) -> int:
+    return len(re.findall(r"Task execute_job\[.*\] succeeded", worker.output))
+
+
+def test_runs_outlive_a_worker_and_who_serves(
+    make_home: Callable[[], Home], broker: str, market: VenueProcess
+) -> None:
+    machines = Machines(make_home, broker, universe(market))
+    served, (first, second) = machines.served, [machines.worker() for _ in range(2)]
+    served.start()
+    served.wait(lambda: len(machines.at_work()) == 2)
+
+    # Stopped in terminals by hand: no machine that falls silent says goodbye.
+    assert served.started.interrupt() == 0
+    os.killpg(first.process.pid, signal.SIGKILL)
+    served.start()
+    served.wait(lambda: served.value(LEFT) == 0)
+    served.wait(lambda: not OPEN & {run["status"] for run in served.runs()})
+
+    (lost,) = [run for run in served.runs() if run["status"] == "FAILURE"]
+    told = served.ask(FAILURES, id=lost["runId"])["runOrError"]["eventConnection"]["events"]
+    assert any("is gone; what it stored is kept" in event.get("message", "") for event in told)
+    assert succeeded(second) > 1
+    assert served.home.run("status", "--check").returncode == 0
+    span = [int(moment.timestamp() * 1000) for moment in (WORLD.wanted.start, WORLD.wanted.end)]
+    true = sum(len(market.truth(PROVIDER, key, *span)["ts"]) for key in WORLD.keys)
+    assert dict(served.rows(SHARED)) == {PROVIDER: true, "mirror": true}
+    second.process.send_signal(signal.SIGTERM)
+    assert second.process.wait(60) == 0
+
+
+def test_a_run_at_a_worker_is_canceled_from_the_ui(
+    make_home: Callable[[], Home], broker: str, market: VenueProcess
+) -> None:
+    machines = Machines(make_home, broker, universe(market))
+    served, worker = machines.served, machines.worker()
+    served.start()
+    served.wait(lambda: bool(machines.at_work()))
+    (run,) = machines.at_work()
+
+    told = served.ask(TERMINATE, id=run["runId"])
+
+    assert told["terminateRun"]["__typename"] == "TerminateRunSuccess"
+    served.wait(
+        lambda: (
+            "CANCELED" in {one["status"] for one in served.runs() if one["runId"] == run["runId"]}
+        ),
+        60,
+    )
+    served.wait(lambda: succeeded(worker) > 0)
