@@ -43,7 +43,7 @@ class Served:
             "MINUTELEDGER_CLOCK": str(self.clock),
         }
         self.started: Started
-        self._url = ""
+        self.url = ""
 
     def start(self) -> None:
         """Start it, and wait until it is up."""
@@ -51,12 +51,12 @@ class Served:
         self.started.wait_for("is up")
         found = re.search(r"http://127\.0\.0\.1:\d+", self.started.output)
         assert found is not None
-        self._url = found.group()
+        self.url = found.group()
 
     def ask(self, query: str, **variables: object) -> Any:
         """Ask GraphQL."""
         document = {"query": query, "variables": variables}
-        done = requests.post(f"{self._url}/graphql", json=document, timeout=60).json()
+        done = requests.post(f"{self.url}/graphql", json=document, timeout=60).json()
         return done["data"]
 
     def runs(self) -> list[dict[str, Any]]:

@@ -137,6 +137,24 @@ def test_runs_outlive_a_worker_and_who_serves(
     assert second.process.wait(60) == 0
 
 
+def test_a_worker_without_a_broker_says_what_is_missing(home: Home) -> None:
+    done = home.run("worker")
+
+    assert done.returncode == 1
+    assert "MINUTELEDGER_BROKER_URL is not set" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["up", "worker"])
+def test_workers_cannot_share_an_embedded_database(home: Home, command: str) -> None:
+    home.run("init")
+    home.settings["MINUTELEDGER_BROKER_URL"] = "redis://127.0.0.1:1/0"
+
+    done = home.run(command)
+
+    assert done.returncode == 1
+    assert "set MINUTELEDGER_DATABASE_URL, here and there" in done.stderr
+
+
 def test_a_run_at_a_worker_is_canceled_from_the_ui(
     make_home: Callable[[], Home], broker: str, market: VenueProcess
 ) -> None:

@@ -15,6 +15,7 @@ VARIABLES = (
     "MINUTELEDGER_HOME",
     "MINUTELEDGER_DATABASE_URL",
     "MINUTELEDGER_UNIVERSE",
+    "MINUTELEDGER_BROKER_URL",
     "MINUTELEDGER_ALERT_URL",
     "MINUTELEDGER_ALERT_FORMAT",
     "MINUTELEDGER_ALERT_STALE_AFTER",
@@ -116,9 +117,10 @@ def test_settings_do_not_change() -> None:
 
 
 def test_no_secret_is_in_a_repr(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in VARIABLES[7:]:
+    for variable in VARIABLES[VARIABLES.index("APCA_API_KEY_ID") :]:
         monkeypatch.setenv(variable, SECRET)
     monkeypatch.setenv("MINUTELEDGER_ALERT_URL", f"https://hooks.example/{SECRET}")
+    monkeypatch.setenv("MINUTELEDGER_BROKER_URL", f"redis://:{SECRET}@redis:6379/0")
     monkeypatch.setenv("MINUTELEDGER_DATABASE_URL", URL)
     settings = load_settings()
     assert SECRET not in repr(settings)
@@ -218,6 +220,14 @@ def test_an_address_of_alerts_that_cannot_work_is_refused_without_showing_it(
 ) -> None:
     monkeypatch.setenv("MINUTELEDGER_ALERT_URL", url)
     assert complaint() == ("MINUTELEDGER_ALERT_URL: is not a web address; write https://host/path")
+
+
+@pytest.mark.parametrize("url", [f"amqp://:{SECRET}@host", f"{SECRET}:6379", "redis://host:0"])
+def test_an_address_of_no_redis_is_refused_without_showing_it(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINUTELEDGER_BROKER_URL", url)
+    assert complaint().startswith("MINUTELEDGER_BROKER_URL: is not the address of a Redis; write")
 
 
 @pytest.mark.parametrize(
