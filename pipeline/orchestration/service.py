@@ -192,11 +192,11 @@ def serving(
     """
     chosen = port if port is not None else instance.free_port()
     instance.require_free(chosen)
+    instance.install(settings)
     right.publish(instance.url_of(host, chosen), ready=False)
     say(f"Preparing the database ({settings.database_label})")
     database, universe = prepare(settings)
     code_port = instance.free_port()
-    instance.install(settings)
     supervisor = Supervisor(
         logs=settings.logs,
         environment=instance.environment(settings, database) | {instance.CODE_PORT: str(code_port)},

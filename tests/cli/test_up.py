@@ -34,7 +34,8 @@ def metrics_port() -> int:
 
 @pytest.fixture(scope="module")
 def up(served: Home, metrics_port: int) -> Iterator[Started]:
-    started = served.start("up", "--port", str(free_port()), "--metrics", str(metrics_port))
+    everywhere = ("--host", "0.0.0.0", "--port", str(free_port()))
+    started = served.start("up", *everywhere, "--metrics", str(metrics_port))
     started.wait_for("is up")
     yield started
     started.process.kill()
