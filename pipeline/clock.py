@@ -49,7 +49,11 @@ class Clock:
 
     def now(self) -> datetime:
         """Return the present, UTC."""
-        return datetime.fromtimestamp(self.shown + (time.time() - self.real) * self.speed, UTC)
+        return self.at(time.time())
+
+    def at(self, real: float) -> datetime:
+        """Return what it shows, UTC, when the system's clock shows so many seconds since 1970."""
+        return datetime.fromtimestamp(self.shown + (real - self.real) * self.speed, UTC)
 
 
 SYSTEM = Clock()
