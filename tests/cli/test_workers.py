@@ -41,19 +41,34 @@ query($id: ID!) { runOrError(runId: $id) { ... on Run { eventConnection { events
 """
 
 
-@pytest.fixture(scope="module")
-def broker() -> Iterator[str]:
-    program = shutil.which("redis-server")
-    assert program, "needs Redis: apt-get install redis-server"
-    port, folder = free_port(), str(new_folder("ml-redis-"))
-    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        client = redis.Redis(port=port)
-        wait_until(lambda: answers(client), 20)
-        yield f"redis://127.0.0.1:{port}/0"
-        client.close()
-        process.kill()
-    shutil.rmtree(folder)
+class Broker:
+    """A Redis that keeps nothing."""
+
+    def __init__(self) -> None:
+        program = shutil.which("redis-server")
+        assert program, "needs Redis: apt-get install redis-server"
+        self._port, self._folder = free_port(), str(new_folder("ml-redis-"))
+        listens = ["--port", str(self._port), "--bind", "127.0.0.1"]
+        self._command = [program, *listens, "--save", "", "--dir", self._folder]
+        self.url = f"redis://127.0.0.1:{self._port}/0"
+        self._start()
+
+    def restart(self) -> None:
+        self._end()
+        self._start()
+
+    def close(self) -> None:
+        self._end()
+        shutil.rmtree(self._folder)
+
+    def _start(self) -> None:
+        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
+        with redis.Redis(port=self._port) as client:
+            wait_until(lambda: answers(client), 20)
+
+    def _end(self) -> None:
+        self._process.kill()
+        self._process.wait()
 
 
 def answers(client: redis.Redis) -> bool:
@@ -61,6 +76,13 @@ def answers(client: redis.Redis) -> bool:
         return bool(client.ping())
     except redis.ConnectionError:
         return False
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[Broker]:
+    made = Broker()
+    yield made
+    made.close()
 
 
 @pytest.fixture
@@ -92,6 +114,12 @@ class Machines:
         started.wait_for(" ready.")
         return started
 
+    def status(self, run: dict[str, Any]) -> str:
+        """Return how it is with a run now."""
+        return next(
+            str(one["status"]) for one in self.served.runs() if one["runId"] == run["runId"]
+        )
+
     def at_work(self) -> list[dict[str, Any]]:
         """Return the runs that a worker has begun."""
         return [run for run in self.served.runs() if run["status"] == "STARTED"]
@@ -110,15 +138,15 @@ def succeeded(worker: Started) -> int:
     return len(re.findall(r"Task execute_job\[.*\] succeeded", worker.output))
 
 
-def test_runs_outlive_a_worker_and_who_serves(
-    make_home: Callable[[], Home], broker: str, market: VenueProcess
+def test_runs_outlive_their_broker_who_serves_and_a_worker(
+    make_home: Callable[[], Home], broker: Broker, market: VenueProcess
 ) -> None:
-    machines = Machines(make_home, broker, universe(market))
+    machines = Machines(make_home, broker.url, universe(market))
     served, (first, second) = machines.served, [machines.worker() for _ in range(2)]
     served.start()
     served.wait(lambda: len(machines.at_work()) == 2)
 
-    # Stopped in terminals by hand: no machine that falls silent says goodbye.
+    broker.restart()
     assert served.started.interrupt() == 0
     os.killpg(first.process.pid, signal.SIGKILL)
     served.start()
@@ -155,10 +183,10 @@ def test_workers_cannot_share_an_embedded_database(home: Home, command: str) -> 
     assert "set MINUTELEDGER_DATABASE_URL, here and there" in done.stderr
 
 
-def test_a_run_at_a_worker_is_canceled_from_the_ui(
-    make_home: Callable[[], Home], broker: str, market: VenueProcess
+def test_a_run_is_canceled_at_its_worker_which_ends_when_it_has_no_other(
+    make_home: Callable[[], Home], broker: Broker, market: VenueProcess
 ) -> None:
-    machines = Machines(make_home, broker, universe(market))
+    machines = Machines(make_home, broker.url, universe(market))
     served, worker = machines.served, machines.worker()
     served.start()
     served.wait(lambda: bool(machines.at_work()))
@@ -167,10 +195,11 @@ def test_a_run_at_a_worker_is_canceled_from_the_ui(
     told = served.ask(TERMINATE, id=run["runId"])
 
     assert told["terminateRun"]["__typename"] == "TerminateRunSuccess"
-    served.wait(
-        lambda: (
-            "CANCELED" in {one["status"] for one in served.runs() if one["runId"] == run["runId"]}
-        ),
-        60,
-    )
-    served.wait(lambda: succeeded(worker) > 0)
+    served.wait(lambda: machines.status(run) == "CANCELED", 60)
+
+    served.wait(lambda: bool(machines.at_work()))
+    (run,) = machines.at_work()
+    worker.process.send_signal(signal.SIGTERM)
+
+    assert worker.process.wait(300) == 0
+    assert machines.status(run) == "SUCCESS"
