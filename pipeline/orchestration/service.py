@@ -12,7 +12,7 @@ from pipeline.orchestration.api import DagsterApi, Location
 from pipeline.orchestration.errors import OrchestrationError
 from pipeline.orchestration.interruption import Interruption
 from pipeline.orchestration.preparation import prepare
-from pipeline.orchestration.state import Claim
+from pipeline.orchestration.state import Claim, SoleServer
 from pipeline.orchestration.supervisor import Program, Supervisor, tail
 from pipeline.orchestration.watching import UNIVERSE_SENSOR, UniverseWatch
 from pipeline.settings import Settings
@@ -34,6 +34,7 @@ class Service:
         self,
         settings: Settings,
         database: Database,
+        sole: SoleServer,
         supervisor: Supervisor,
         *,
         code_port: int,
@@ -43,6 +44,7 @@ class Service:
     ) -> None:
         self.settings = settings
         self._database = database
+        self._sole = sole
         self.api = DagsterApi(instance.url_of(host, port))
         self._supervisor = supervisor
         self._code_port = code_port
@@ -95,6 +97,7 @@ class Service:
     def look(self) -> None:
         """Restart what has died, and follow the universe file. To be called all the time."""
         self._keep_database()
+        self._sole.keep()
         self._supervisor.look()
         if self._watch is not None:
             self._watch.look(self.api)
@@ -124,6 +127,7 @@ class Service:
         with suppress(OrchestrationError):  # without a webserver runs end with the code server
             self._stop_runs()
         self._supervisor.stop()
+        self._sole.close()
 
     def _stop_runs(self) -> None:
         if self.settings.broker_url is not None:
@@ -188,7 +192,8 @@ def serving(
             here starts at once; later ones wait for the daemon's next look, up to 30 s.
 
     Raises:
-        OrchestrationError: The port is taken, or a process does not start.
+        OrchestrationError: The port is taken, the database is served already, or a process does
+            not start.
     """
     chosen = port if port is not None else instance.free_port()
     instance.require_free(chosen)
@@ -196,6 +201,7 @@ def serving(
     right.publish(instance.url_of(host, chosen), ready=False)
     say(f"Preparing the database ({settings.database_label})")
     database, universe = prepare(settings)
+    sole = SoleServer(database)
     code_port = instance.free_port()
     supervisor = Supervisor(
         logs=settings.logs,
@@ -205,7 +211,7 @@ def serving(
         say=say,
     )
     service = Service(
-        settings, database, supervisor, code_port=code_port, host=host, port=chosen, say=say
+        settings, database, sole, supervisor, code_port=code_port, host=host, port=chosen, say=say
     )
     try:
         say(f"Starting Dagster (logs in {_short(settings.logs)})")

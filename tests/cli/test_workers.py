@@ -196,6 +196,9 @@ def test_a_run_is_canceled_at_its_worker_which_ends_when_it_has_no_other(
 
     assert told["terminateRun"]["__typename"] == "TerminateRunSuccess"
     served.wait(lambda: machines.status(run) == "CANCELED", 60)
+    second = machines.new().run("up", "--port", str(free_port()))
+    assert second.returncode == 1
+    assert "served already, from the same machine since 2" in second.stderr
 
     served.wait(lambda: bool(machines.at_work()))
     (run,) = machines.at_work()
