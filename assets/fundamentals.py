@@ -7,7 +7,7 @@ combination is worked out wherever a document is stored; that is also when it is
 # No `from __future__ import annotations`: Dagster reads the asset's annotations as they are.
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 
 import dagster as dg
@@ -160,9 +160,9 @@ def combined(universe: Universe) -> dg.AssetsDefinition:
         names = list(context.partition_keys)
         with LedgerSession(ledger.database()) as session:
             numbers = session.run(lambda c: instruments_by_key(c, names))
-            now = datetime.now(UTC)
+            now = ledger.now()
             changed = session.run(lambda c: recombine(c, registry(), list(numbers.values()), now))
-            made = _comparisons(session, sorted(numbers))
+            made = _comparisons(session, sorted(numbers), now)
             judged = session.run(lambda c: checks.of_combined(c, _COMBINED))
         problems = [
             Problem(name, _no_instrument(name), retryable=False)
@@ -182,20 +182,21 @@ def _log_combined(
     if not instruments:
         return
     with LedgerSession(database) as session:
-        made = _comparisons(session, instruments)
+        made = _comparisons(session, instruments, database.clock.now())
         judged = session.run(lambda connection: checks.of_combined(connection, _COMBINED))
     log_made(context, {_COMBINED: made}, {})
     for check in judged:
         context.log_event(logged(check))
 
 
-def _comparisons(session: LedgerSession, instruments: Sequence[str]) -> dict[str, Metadata]:
+def _comparisons(
+    session: LedgerSession, instruments: Sequence[str], now: datetime
+) -> dict[str, Metadata]:
     def read(connection: psycopg.Connection) -> dict[str, Metadata]:
         complete = {
             name: completeness(registry(), asset_class, known)
             for name, asset_class, known in known_fields(connection, instruments)
         }
-        now = datetime.now(UTC)
         return {
             name: shown.of_comparison(combined_rows(connection, name, now), complete.get(name))
             for name in instruments

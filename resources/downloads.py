@@ -135,6 +135,7 @@ class DownloadsResource(dg.ConfigurableResource["DownloadsResource"]):
                 asked,
                 force=force,
                 patience=self._patience(),
+                clock=database.clock.now,
             )
 
     def _patience(self) -> Patience:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from pipeline.store.database import Database
 from pipeline.universe import load_universe
 from resources.downloads import DownloadsResource
 from tests.dagster.conftest import RANGE_END, RANGE_START, Location, told_at
+from tests.dagster.ticks import Ticks
 from venue import VenueProcess
 
 COMBINED = dg.AssetKey(["fundamentals", "combined"])
@@ -415,3 +417,32 @@ def test_a_check_names_values_that_cannot_be_used(location: Location, venue: Ven
     venue.clear_faults()
     run(location, FMP, "BETA", force=True)
     assert check(location, FMP, "values_are_usable").passed
+
+
+def test_documents_are_asked_for_when_they_are_due_and_not_before(
+    location: Location, venue: VenueProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = Ticks(location, "fundamentals", datetime.now(UTC))
+    launched = {one.tags["minuteledger/fundamentals"]: one for one in ticks.tick()}
+    spans = {name: (one.tags[RANGE_START], one.tags[RANGE_END]) for name, one in launched.items()}
+    assert spans == {
+        "fmp": ("ACME", "CETA"),
+        "second": ("ACME", "ACME"),
+        "coingecko": ("ACM-USD", "ACM-USD"),
+    }
+    for request in launched.values():
+        assert ticks.run(request).success
+    assert ticks.said(timedelta(minutes=20)) == "no document is due"
+
+    venue.clear_requests()
+    again = {one.tags["minuteledger/fundamentals"]: one for one in ticks.tick(timedelta(days=4))}
+    ticks.begin(again.pop("second"))
+    for request in again.values():
+        assert ticks.run(request).success
+    # Ratios live for three days, statements for ninety.
+    assert 0 < asked(venue) < 3 * OF_FMP
+    assert "second: " in ticks.said(timedelta(hours=30))
+    assert "documents are due, and a run is under way" in ticks.said()
+    monkeypatch.delenv("FMP_API_KEY")
+    (request,) = ticks.tick(timedelta(days=8))
+    assert request.asset_selection == [GECKO]
