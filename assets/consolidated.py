@@ -122,6 +122,8 @@ def log_consolidated(
     instruments: Mapping[str, int],
     done: Mapping[int, CaughtUp],
     anyway: Collection[date] = (),
+    *,
+    before: date = date.max,
 ) -> None:
     """Log what a provider's run did for instruments' series as materializations of the assets.
 
@@ -131,6 +133,7 @@ def log_consolidated(
         instruments: Names and numbers of instruments.
         done: What was worked out of them, by number.
         anyway: First days of months that are logged whether or not anything was.
+        before: Months from this day on are not logged.
 
     Raises:
         psycopg.Error, DatabaseError: The ledger cannot be read.
@@ -140,7 +143,12 @@ def log_consolidated(
         name: done.get(number, CaughtUp()).months | set(anyway)
         for name, number in instruments.items()
     }
-    cells = [Cell(name, month) for name in sorted(months) for month in sorted(months[name])]
+    cells = [
+        Cell(name, month)
+        for name in sorted(months)
+        for month in sorted(months[name])
+        if month < before
+    ]
     with LedgerSession(database) as session:
         shown: dict[str, Metadata] = {
             to_instrument_key(cell): _of_cell(_served(session, cell)) for cell in cells

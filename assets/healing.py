@@ -6,6 +6,9 @@ business; what Dagster is told of a cell is the same as after a run of the asset
 
 # No `from __future__ import annotations`: Dagster reads the op's annotations as they are.
 
+from collections.abc import Collection
+from datetime import date
+
 import dagster as dg
 from pydantic import Field
 
@@ -20,9 +23,11 @@ from pipeline.heal import Healing, default_budget, find_tasks, heal
 from pipeline.providers.errors import ProviderError
 from pipeline.store.cells import Cell
 from pipeline.store.database import Database
+from pipeline.store.failures import failing_cells
 from pipeline.store.limits import budget_left
 from pipeline.store.listings import listings
 from pipeline.store.session import LedgerSession
+from pipeline.store.shown import shown_daily
 from pipeline.universe import Universe
 from resources.downloads import DownloadsResource
 from resources.ledger import LedgerResource
@@ -49,7 +54,8 @@ def heal_job(provider: str, universe: Universe) -> dg.JobDefinition:
         f"Asks {provider} for what is due: failed minutes, settling checks and pending minutes of "
         "any age, what is soon lost first, then the cheapest listing-months, until the budget of "
         "requests is spent. "
-        "Partitions that are complete then turn green."
+        "Partitions in which minutes had failed then turn green; the others of this month and the "
+        "last are shown once a day."
     )
 
     @dg.op(name=f"heal_{provider}_minutes", pool=provider, description=description)
@@ -62,10 +68,13 @@ def heal_job(provider: str, universe: Universe) -> dg.JobDefinition:
         database = ledger.database()
         try:
             with downloads.downloader(database, universe, provider) as downloader:
+                since = shown_daily(downloader.now())
+                with LedgerSession(database) as session:
+                    failing = session.run(lambda c: failing_cells(c, provider))
                 healing = _heal(context, database, downloader, provider, config)
         except ProviderError as error:
             raise dg.Failure(str(error), allow_retries=error.retryable) from error
-        _finish(context, database, provider, healing)
+        _finish(context, database, provider, healing, since=since, failing=failing)
 
     @dg.job(name=f"heal_{provider}", description=description)
     def job() -> None:
@@ -107,8 +116,15 @@ def _outcome(healing: Healing, number: int) -> CellOutcome:
 
 
 def _finish(
-    context: dg.OpExecutionContext, database: Database, provider: str, healing: Healing
+    context: dg.OpExecutionContext,
+    database: Database,
+    provider: str,
+    healing: Healing,
+    *,
+    since: date,
+    failing: Collection[Cell],
 ) -> None:
+    """Tell what was done; of months that are shown daily anyway, only what had failed before."""
     outcomes = [_outcome(healing, number) for number in range(len(healing.reports))]
     with LedgerSession(database) as session:
         look(session, provider, outcomes, healing.judged)
@@ -116,10 +132,14 @@ def _finish(
     for outcome in outcomes:
         warn_of_incomplete(context, outcome)
     totals = metadata.of_run(outcomes)
-    told = [outcome for outcome in outcomes if _whole(outcome)]
+    told = [
+        outcome
+        for outcome in outcomes
+        if _whole(outcome) and (outcome.cell.month < since or outcome.cell in failing)
+    ]
     log_made(context, made_of(provider, told), totals)
     note_told(database, provider, told)
-    log_consolidated(context, database, followed.instruments, followed.consolidated)
+    log_consolidated(context, database, followed.instruments, followed.consolidated, before=since)
     left = {"left_listing_months": dg.MetadataValue.int(len(healing.left))}
     if bad := problems(outcomes):
         raise failure(bad, totals | left)

@@ -70,7 +70,7 @@ def tail(provider: str, universe: Universe) -> dg.AssetsDefinition:
                     provider,
                     cells,
                     only_due=True,
-                    tell=lambda outcome: tell(context, outcome),
+                    tell=lambda outcome: tell(context, outcome) if outcome.problem else None,
                 )
         except ProviderError as error:
             raise dg.Failure(str(error), allow_retries=False) from error

@@ -15,6 +15,7 @@ from benchmarks import (
     reading,
     silences,
     status,
+    thousand,
     ticks,
     writing,
 )
@@ -33,6 +34,7 @@ BENCHMARKS = {
     "reading": reading,
     "building": building,
     "fundamentals": fundamentals,
+    "thousand": thousand,
 }
 
 

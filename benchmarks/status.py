@@ -27,8 +27,7 @@ LISTINGS, MONTHS, PROVIDERS = 1_000, 120, 4
 ROUNDS = 5
 _QUERIES_SECONDS, _COMMAND_SECONDS, _PLAN_SECONDS = 1.0, 2.0, 2.0
 
-# A day is missing in one of twenty months, and in one of a hundred it has failed.
-_FILL = f"""
+_LISTINGS = f"""
 INSERT INTO ledger.instrument (key, asset_class)
 SELECT 'I' || n, 'crypto_spot' FROM generate_series(1, {LISTINGS}) AS n;
 
@@ -39,7 +38,9 @@ FROM ledger.instrument,
      (SELECT date_trunc('month', now(), 'UTC') - interval '{MONTHS - 1} months') AS first(start);
 
 INSERT INTO ledger.provider (name) SELECT DISTINCT provider FROM ledger.listing;
-
+"""
+# A day is missing in one of twenty months, and in one of a hundred it has failed.
+COVERAGE = """
 INSERT INTO ledger.coverage (listing_id, month, answered, settled, bars)
 SELECT id, month, answered, answered, (ledger.minutes(answered) * 0.9)::integer
 FROM ledger.listing,
@@ -47,7 +48,7 @@ FROM ledger.listing,
      LATERAL (SELECT tstzmultirange(tstzrange(
                          greatest(first_trade, month),
                          least(date_trunc('day', now(), 'UTC'), month + interval '1 month')))
-                     - CASE WHEN random() > 0.05 THEN '{{}}' ELSE tstzmultirange(tstzrange(
+                     - CASE WHEN random() > 0.05 THEN '{}' ELSE tstzmultirange(tstzrange(
                          month + interval '5 days', month + interval '6 days')) END
              ) AS drawn(answered);
 
@@ -59,6 +60,7 @@ SELECT listing_id, tstzrange(start + interval '5 days', start + interval '6 days
 FROM ledger.coverage, LATERAL (SELECT month::timestamp AT TIME ZONE 'UTC') AS first(start)
 WHERE random() < 0.01;
 """
+"""What has become of the months of all listings, from the start of each."""
 
 
 def run() -> Iterator[Figure]:
@@ -111,7 +113,8 @@ def run() -> Iterator[Figure]:
 
 def fill(connection: psycopg.Connection) -> None:
     """Put the listings and their coverage into an empty ledger."""
-    connection.execute(_FILL)
+    connection.execute(_LISTINGS)
+    connection.execute(COVERAGE)
     connection.commit()
     connection.autocommit = True
     connection.execute("VACUUM ANALYZE")

@@ -11,7 +11,7 @@ import dagster as dg
 from pipeline.intervals import Interval
 from pipeline.plan import CELLS_PER_RUN
 from pipeline.store.cells import Cell
-from pipeline.store.shown import unshown
+from pipeline.store.shown import shown_daily, unshown
 from pipeline.universe import Universe
 from resources.ledger import LedgerResource
 from sensors.pacing import Pace, Pacing
@@ -97,8 +97,7 @@ def _launch(
     *,
     idle: bool,
 ) -> None:
-    today = now.date()
-    last_month = (today.replace(day=1) - timedelta(days=1)).replace(day=1)
+    today, last_month = now.date(), shown_daily(now)
     older = [cell for cell in cells if cell.month < last_month]
     newer = [cell for cell in cells if cell.month >= last_month]
     key = _day_of(provider)

@@ -22,8 +22,12 @@ SELECT l.id, l.provider, l.key, l.symbol, i.asset_class, l.starts_at, l.ends_at,
 FROM ledger.listing l JOIN ledger.instrument i ON i.id = l.instrument_id
 """
 
-_UPSERT_INSTRUMENT = """
-INSERT INTO ledger.instrument (key, asset_class, name, method) VALUES (%s, %s, %s, %s)
+_UPSERT_INSTRUMENTS = """
+INSERT INTO ledger.instrument (key, asset_class, name, method)
+SELECT key, asset_class, name, method
+FROM unnest(%(keys)s::text[], %(classes)s::text[], %(names)s::text[], %(methods)s::text[])
+     WITH ORDINALITY AS wanted(key, asset_class, name, method, place)
+ORDER BY place
 ON CONFLICT (key) DO UPDATE
 SET asset_class = excluded.asset_class, name = excluded.name, method = excluded.method
 WHERE (instrument.asset_class, instrument.name, instrument.method)
@@ -43,27 +47,52 @@ FROM (SELECT DISTINCT ON (instrument_id) instrument_id AS id, session FROM ledge
 WHERE lead.id = i.id AND i.session IS DISTINCT FROM lead.session
 """
 
-_UPSERT_LISTING = """
-INSERT INTO ledger.listing
-    (instrument_id, provider, key, symbol, session, standby, rank, starts_at, ends_at)
-SELECT id, %(provider)s, %(key)s, %(symbol)s, %(session)s, %(standby)s, %(rank)s, %(start)s, %(end)s
-FROM ledger.instrument WHERE key = %(instrument)s
-ON CONFLICT (provider, key) DO UPDATE
-SET symbol = excluded.symbol, session = excluded.session, standby = excluded.standby,
-    rank = excluded.rank, in_universe = true,
-    starts_at = excluded.starts_at, ends_at = excluded.ends_at,
-    first_trade = CASE WHEN listing.symbol = excluded.symbol THEN listing.first_trade END,
-    first_trade_checked_at =
-        CASE WHEN listing.symbol = excluded.symbol THEN listing.first_trade_checked_at END
+_WANTED = """
+WITH wanted AS (
+    SELECT w.*, i.id AS instrument_id
+    FROM unnest(%(instruments)s::text[], %(providers)s::text[], %(keys)s::text[],
+                %(symbols)s::text[], %(sessions)s::text[], %(standbys)s::integer[],
+                %(ranks)s::integer[], %(starts)s::timestamptz[], %(ends)s::timestamptz[])
+         WITH ORDINALITY AS w(instrument, provider, key, symbol, session, standby, rank, starts_at,
+                              ends_at, place)
+    JOIN ledger.instrument i ON i.key = w.instrument
+)
 """
 
-_RELABELLED = """
-SELECT l.provider, l.key, l.symbol, i.key AS instrument
-FROM ledger.listing l JOIN ledger.instrument i ON i.id = l.instrument_id
-WHERE (l.provider, l.key) = (%(provider)s, %(key)s)
-  AND (l.symbol, i.key) IS DISTINCT FROM (%(symbol)s, %(instrument)s)
-  AND EXISTS (SELECT 1 FROM ledger.coverage c WHERE c.listing_id = l.id AND NOT isempty(c.answered))
+_UPSERT_LISTINGS = f"""
+{_WANTED}
+INSERT INTO ledger.listing AS l
+    (instrument_id, provider, key, symbol, session, standby, rank, starts_at, ends_at)
+SELECT instrument_id, provider, key, symbol, session, standby, rank, starts_at, ends_at
+FROM wanted ORDER BY place
+ON CONFLICT (provider, key) DO UPDATE
+SET instrument_id = excluded.instrument_id, symbol = excluded.symbol, session = excluded.session,
+    standby = excluded.standby, rank = excluded.rank, in_universe = true,
+    starts_at = excluded.starts_at, ends_at = excluded.ends_at,
+    first_trade = CASE WHEN l.symbol = excluded.symbol THEN l.first_trade END,
+    first_trade_checked_at =
+        CASE WHEN l.symbol = excluded.symbol THEN l.first_trade_checked_at END
+WHERE (l.instrument_id, l.symbol, l.session, l.standby, l.rank, l.in_universe, l.starts_at,
+       l.ends_at)
+      IS DISTINCT FROM (excluded.instrument_id, excluded.symbol, excluded.session, excluded.standby,
+                        excluded.rank, true, excluded.starts_at, excluded.ends_at)
+"""  # noqa: S608 - made of constants
+
+_NO_LONGER = """
+UPDATE ledger.listing SET in_universe = false
+WHERE in_universe AND (provider, key) NOT IN (
+    SELECT * FROM unnest(%(providers)s::text[], %(keys)s::text[]))
 """
+
+_RELABELLED = f"""
+{_WANTED}
+SELECT w.provider, w.key, w.instrument, w.symbol, i.key, l.symbol
+FROM wanted w JOIN ledger.listing l ON (l.provider, l.key) = (w.provider, w.key)
+JOIN ledger.instrument i ON i.id = l.instrument_id
+WHERE (l.symbol, l.instrument_id) IS DISTINCT FROM (w.symbol, w.instrument_id)
+  AND EXISTS (SELECT 1 FROM ledger.coverage c WHERE c.listing_id = l.id AND NOT isempty(c.answered))
+ORDER BY w.place LIMIT 1
+"""  # noqa: S608 - made of constants
 
 
 class RelabelledListing(Exception):
@@ -89,20 +118,11 @@ def sync_universe(connection: psycopg.Connection, universe: Universe) -> None:
         sync_sessions(connection, universe.sessions_used(), first.date())
         for provider in universe.bar_providers:
             connection.execute(_UPSERT_PROVIDER, [provider, *universe.pace(provider)])
-        for key, instrument in universe.instruments.items():
-            method = instrument.consolidate or universe.consolidate
-            row = [key, instrument.asset_class, instrument.name, method]
-            connection.execute(_UPSERT_INSTRUMENT, row)
-        for spec in specs:
-            _sync_listing(connection, spec)
-        connection.execute(
-            """
-            UPDATE ledger.listing SET in_universe = false
-            WHERE in_universe
-              AND (provider, key) NOT IN (SELECT * FROM unnest(%s::text[], %s::text[]))
-            """,
-            [[spec.provider for spec in specs], [spec.key for spec in specs]],
-        )
+        connection.execute(_UPSERT_INSTRUMENTS, _instruments(universe))
+        wanted = _columns(specs)
+        _require_same_markets(connection, wanted)
+        connection.execute(_UPSERT_LISTINGS, wanted)
+        connection.execute(_NO_LONGER, wanted)
         connection.execute(_SESSIONS)
         follow_sessions(connection)
         sync_timeframes(connection, in_order(universe.timeframes))
@@ -113,26 +133,41 @@ def sync_universe(connection: psycopg.Connection, universe: Universe) -> None:
             recombinations.note(connection, others)
 
 
-def _sync_listing(connection: psycopg.Connection, spec: ListingSpec) -> None:
-    row = {
-        "provider": spec.provider,
-        "key": spec.key,
-        "symbol": spec.symbol,
-        "instrument": spec.instrument,
-        "session": spec.session,
-        "standby": spec.standby,
-        "rank": spec.rank,
-        "start": spec.start,
-        "end": spec.end,
+def _instruments(universe: Universe) -> dict[str, Sequence[object]]:
+    found = universe.instruments.values()
+    return {
+        "keys": list(universe.instruments),
+        "classes": [instrument.asset_class for instrument in found],
+        "names": [instrument.name for instrument in found],
+        "methods": [instrument.consolidate or universe.consolidate for instrument in found],
     }
-    other = connection.execute(_RELABELLED, row).fetchone()
+
+
+def _columns(specs: Sequence[ListingSpec]) -> dict[str, Sequence[object]]:
+    return {
+        "instruments": [spec.instrument for spec in specs],
+        "providers": [spec.provider for spec in specs],
+        "keys": [spec.key for spec in specs],
+        "symbols": [spec.symbol for spec in specs],
+        "sessions": [spec.session for spec in specs],
+        "standbys": [spec.standby for spec in specs],
+        "ranks": [spec.rank for spec in specs],
+        "starts": [spec.start for spec in specs],
+        "ends": [spec.end for spec in specs],
+    }
+
+
+def _require_same_markets(
+    connection: psycopg.Connection, wanted: dict[str, Sequence[object]]
+) -> None:
+    other = connection.execute(_RELABELLED, wanted).fetchone()
     if other is not None:
+        provider, key, instrument, symbol, stored_instrument, stored_symbol = other
         raise RelabelledListing(
-            f"universe: listing {spec.key!r} of {spec.provider} is now {spec.instrument} "
-            f"{spec.symbol!r}, but its stored history is of {other[3]} {other[2]!r}; "
-            "give the new market another `key:`, the stored history keeps its name"
+            f"universe: listing {key!r} of {provider} is now {instrument} {symbol!r}, but its "
+            f"stored history is of {stored_instrument} {stored_symbol!r}; give the new market "
+            "another `key:`, the stored history keeps its name"
         )
-    connection.execute(_UPSERT_LISTING, row)
 
 
 def listings(

@@ -6,7 +6,7 @@ What belongs here: the notes about it. Every function runs on the caller's conne
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import psycopg
 
@@ -31,6 +31,15 @@ WHERE (s.at IS NULL OR s.at < c.updated_at) AND c.updated_at < now() - %(quiet)s
                   WHERE f.listing_id = c.listing_id AND ledger.month_of(lower(f.during)) = c.month)
 ORDER BY 1, 2, 3
 """
+
+
+def shown_daily(now: datetime) -> date:
+    """Return the first day of the last month, UTC.
+
+    From it on months change all the time, and Dagster is told of them once a day: it keeps for ever
+    what it is told.
+    """
+    return (now.date().replace(day=1) - timedelta(days=1)).replace(day=1)
 
 
 def server_time(connection: psycopg.Connection) -> datetime:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -89,6 +89,28 @@ def test_the_budget_leaves_the_rest_for_next_time(short: Location, venue: VenueP
     assert run(short, requests=4).success
     assert 0 < len(venue.requests()["requests"]) <= 5
     assert 0 < short.stored(pending) < before
+
+
+def test_months_that_are_shown_daily_are_told_of_at_once_only_where_they_had_failed(
+    location: Location, venue: VenueProcess
+) -> None:
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    noon = int(yesterday.replace(hour=12, minute=0, second=0, microsecond=0).timestamp() * 1000)
+    text = location.universe_file.read_text()
+    location.universe_file.write_text(
+        text.replace("start: 2024-01-01", f"start: {yesterday:%Y-%m-%d}").replace(
+            ", end: 2024-03-01", ""
+        )
+    )
+    location.sync()
+    hour = {"from": noon, "to": noon + 3_600_000}
+    venue.post_fault("server_error", exchange="bitfinex", symbol="BTC-USD", **hour)
+    assert not run(location).success
+    venue.clear_faults()
+    make_due(location)
+    assert run(location).success
+    assert location.materialized() == {f"BTC-USD|{yesterday:%Y-%m}-01"}
+    assert location.stored("SELECT count(DISTINCT listing) FROM market.coverage WHERE bars > 0") > 1
 
 
 def test_the_job_waits_for_its_turn_at_the_provider(location: Location) -> None:
