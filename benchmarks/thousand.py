@@ -23,7 +23,7 @@ from benchmarks.setting import timed
 from benchmarks.status import LISTINGS
 from benchmarks.webui import WebUi
 from pipeline.orchestration.api import Location
-from pipeline.orchestration.instance import environment, free_port
+from pipeline.orchestration.instance import environment
 from pipeline.orchestration.preparation import prepare
 from pipeline.orchestration.service import Service
 from resources.partitions import to_key
@@ -175,7 +175,7 @@ def _of_asset(path: list[str]) -> list[Question]:
 
 
 def _of_loading(home: Home, service: Service, location: Location) -> Iterator[Figure]:
-    ours = environment(home.settings, home.database, free_port())
+    ours = environment(home.settings, home.database)
 
     def load(code: str) -> float:
         command = [sys.executable, "-c", code]

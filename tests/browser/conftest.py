@@ -5,7 +5,6 @@ Screenshots are kept in test-output/browser, in the order in which they were tak
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from psycopg.rows import dict_row
 
 from pipeline.orchestration.instance import free_port
 from tests.cli.conftest import Home, make_home
+from tests.programs import find_program
 from venue import VenueProcess
 
 __all__ = ["make_home"]
@@ -166,12 +166,7 @@ class Ui:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
-    if program is None:
-        told = f"needs Chromium: apt-get install chromium (looked for {', '.join(PROGRAMS)})"
-        if os.environ.get("CI") == "true":
-            pytest.fail(told)
-        pytest.skip(told)
+    program = find_program("chromium", *PROGRAMS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=QUIET)
         yield browser

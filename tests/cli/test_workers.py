@@ -21,6 +21,7 @@ from tests.cli.conftest import Home, Started, wait_until
 from tests.drills.worlds import PROVIDER, VENUE, World
 from tests.folders import new_folder
 from tests.making import at
+from tests.programs import find_program
 from tests.served import Served
 from venue import VenueProcess
 
@@ -45,8 +46,7 @@ class Broker:
     """A Redis that keeps nothing."""
 
     def __init__(self) -> None:
-        program = shutil.which("redis-server")
-        assert program, "needs Redis: apt-get install redis-server"
+        program = find_program("redis-server", "redis-server")
         self._port, self._folder = free_port(), str(new_folder("ml-redis-"))
         listens = ["--port", str(self._port), "--bind", "127.0.0.1"]
         self._command = [program, *listens, "--save", "", "--dir", self._folder]
