@@ -129,14 +129,11 @@ def _finish(
     with LedgerSession(database) as session:
         look(session, provider, outcomes, healing.judged)
     followed = follow_minutes(database, provider, outcomes)
-    for outcome in outcomes:
+    shown = [one for one in outcomes if one.cell.month < since or one.cell in failing]
+    for outcome in shown:
         warn_of_incomplete(context, outcome)
     totals = metadata.of_run(outcomes)
-    told = [
-        outcome
-        for outcome in outcomes
-        if _whole(outcome) and (outcome.cell.month < since or outcome.cell in failing)
-    ]
+    told = [outcome for outcome in shown if _whole(outcome)]
     log_made(context, made_of(provider, told), totals)
     note_told(database, provider, told)
     log_consolidated(context, database, followed.instruments, followed.consolidated, before=since)

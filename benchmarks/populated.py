@@ -42,16 +42,6 @@ SELECT listing_id, month, updated_at - CASE WHEN month > now() - interval '2 mon
                                             THEN interval '1 day' ELSE '0' END
 FROM ledger.coverage;
 """
-# What is really asked for is judged with what is stored around it: a bar an hour.
-_BARS = """
-SELECT ledger.ensure_bars_month((ledger.month_of(now()) - interval '1 month' * n)::date)
-FROM generate_series(0, 2) AS n;
-INSERT INTO ledger.bars_1m (listing_id, ts, open, high, low, close, volume)
-SELECT id, ts, 1, 1, 1, 1, 1 FROM ledger.listing CROSS JOIN generate_series(
-    date_trunc('month', now(), 'UTC') - interval '1 month 1 hour',
-    date_trunc('day', now(), 'UTC') - interval '1 minute', interval '1 hour') AS ts
-WHERE provider = %(provider)s
-"""
 _UNASKED = """
 WITH cell AS (SELECT id, unnest(%(months)s::date[]) AS month FROM ledger.listing WHERE key = %(key)s
 ), failed AS (
@@ -212,7 +202,8 @@ def fill_ledger(home: Home) -> None:
         for statement in (COVERAGE, AS_REFRESHED, _AROUND):
             connection.execute(statement.encode())
         connection.execute(_UNASKED, unasked)
-        psycopg.ClientCursor(connection).execute(_BARS, {"provider": SAMPLE})
+        # Where there are no bars the ledger would find outages, and work out all series after them.
+        connection.execute("ALTER TABLE ledger.gap DISABLE TRIGGER gap_unconsolidated")
         connection.execute("TRUNCATE ledger.stale, ledger.unconsolidated")
         connection.commit()
         connection.autocommit = True
