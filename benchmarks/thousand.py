@@ -37,10 +37,10 @@ _DONE = ["FAILURE", "SUCCESS", "CANCELED"]
 _BATCH = 10
 """Of so many assets together the UI asks how they are."""
 _REAL_TICKS = """
-SELECT job_name, count(*), max(end_timestamp - timestamp)
+SELECT tick.job_name, count(*), max(tick.end_timestamp - tick.timestamp)
 FROM job_ticks, json_to_record(tick_body::json)
      AS tick(job_name text, timestamp float, end_timestamp float)
-WHERE type = 'SENSOR' AND tick.timestamp > %s AND end_timestamp IS NOT NULL
+WHERE type = 'SENSOR' AND tick.timestamp > %s AND tick.end_timestamp IS NOT NULL
 GROUP BY 1 ORDER BY 1
 """
 _SHOWN_LONG_AGO = "UPDATE ledger.shown SET at = at - interval '1 year'"
