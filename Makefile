@@ -30,7 +30,7 @@ setup: $(READY) ## Make .venv from the lock (every other target does it when it 
 test: $(READY) ## Run all tests (ARGS="-k coverage" for some, WORKERS=4 for more processes)
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
-rehearsal: $(READY) ## Let two days pass in half an hour, and print what the sensors did
+rehearsal: $(READY) ## Rehearse what takes long: two days, a backfill of two years in a storm, kills
 	@$(BIN)/python -m pytest -s -m rehearsal $(ARGS)
 
 check: $(READY) ## Check format, lint, types and import rules
