@@ -21,9 +21,8 @@ from assets.outcomes import CellOutcome, outcome_of
 from pipeline.download import Downloader
 from pipeline.heal import Healing, default_budget, find_tasks, heal
 from pipeline.providers.errors import ProviderError
-from pipeline.store.cells import Cell
+from pipeline.store.cells import Cell, failing_cells
 from pipeline.store.database import Database
-from pipeline.store.failures import failing_cells
 from pipeline.store.limits import budget_left
 from pipeline.store.listings import listings
 from pipeline.store.session import LedgerSession

@@ -18,6 +18,10 @@ from pipeline.store import listings
 from pipeline.store.coverage import CoverageRow, coverage
 
 _WEEK = timedelta(days=7)
+_FAILING = """
+SELECT DISTINCT l.key, ledger.month_of(lower(f.during))
+FROM ledger.fetch_failure f JOIN ledger.listing l ON l.id = f.listing_id WHERE l.provider = %s
+"""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -95,6 +99,11 @@ def known_listings(
     ).fetchall()
     known = listings.listings(connection, provider, [key for (key,) in rows])
     return {listing.key: listing for listing in known}
+
+
+def failing_cells(connection: psycopg.Connection, provider: str) -> set[Cell]:
+    """Return the listings and months of a provider in which minutes have failed."""
+    return {Cell(key, month) for key, month in connection.execute(_FAILING, [provider])}
 
 
 def open_cells(

@@ -12,7 +12,6 @@ import psycopg
 from psycopg.types.multirange import Multirange
 
 from pipeline.intervals import Interval
-from pipeline.store.cells import Cell
 from pipeline.store.ranges import to_range
 
 FIRST_RETRY = timedelta(minutes=1)
@@ -75,17 +74,6 @@ FROM ledger.listing l
 WHERE l.id = listing_id AND given_up IS NOT NULL
   AND l.provider = coalesce(%(provider)s, l.provider) AND l.key = coalesce(%(listing)s, l.key)
 """
-
-
-_CELLS = """
-SELECT DISTINCT l.key, ledger.month_of(lower(f.during))
-FROM ledger.fetch_failure f JOIN ledger.listing l ON l.id = f.listing_id WHERE l.provider = %s
-"""
-
-
-def failing_cells(connection: psycopg.Connection, provider: str) -> set[Cell]:
-    """Return the listings and months of a provider in which minutes have failed."""
-    return {Cell(key, month) for key, month in connection.execute(_CELLS, [provider])}
 
 
 def clear(connection: psycopg.Connection, listing_id: int, ranges: Multirange[datetime]) -> None:
