@@ -197,9 +197,14 @@ def check_runs(launched: list[dict[str, Any]], market: VenueProcess) -> None:
         in_order = sorted(runs, key=lambda run: float(run["startTime"]))
         assert all(one["endTime"] <= two["startTime"] for one, two in pairwise(in_order))
     shows = Counter(
-        (launcher(run), run["dagster/asset_partition_range_start"], run["startTime"] // 60)
+        (
+            name,
+            run[f"minuteledger/{name}"],
+            run["dagster/asset_partition_range_start"],
+            run["startTime"] // 60,
+        )
         for run in launched
-        if launcher(run) in {"backfill", "show"}
+        if (name := launcher(run)) in {"backfill", "show"}
     )
     assert set(shows.values()) == {1}
 
