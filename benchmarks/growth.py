@@ -78,11 +78,7 @@ class Made:
 
 def requests_of(ui: WebUi, location: Location, sensor: str) -> list[dict[str, Any]]:
     """Return the runs that a sensor, evaluated now, asks for."""
-    selector = {
-        "repositoryName": location.repository,
-        "repositoryLocationName": location.name,
-        "sensorName": sensor,
-    }
+    selector = location.sensor(sensor)
     tick = ui.ask("SensorDryRunMutation", selectorData=selector, cursor=None)["sensorDryRun"]
     found = tick["evaluationResult"]
     if found["error"]:

@@ -24,6 +24,11 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
+def milliseconds(moment: datetime) -> int:
+    """Return a moment as the venue counts."""
+    return int(moment.timestamp() * 1000)
+
+
 def span(start: str, end: str) -> Interval:
     """Return a half-open interval of UTC minutes."""
     return Interval(at(start), at(end))

@@ -17,6 +17,7 @@ from tests.cli.conftest import Home, Started, wait_until
 
 LAUNCHERS = ("refresh", "show", "heal", "backfill", "follow", "fundamentals")
 """The sensors that launch runs, by the tags of these."""
+_OPEN = {"QUEUED", "STARTING", "STARTED", "CANCELING", "NOT_STARTED"}
 _RUNS = """
 { runsOrError { ... on Runs { results {
     runId status startTime endTime assetSelection { path } tags { key value }
@@ -65,6 +66,10 @@ class Served:
             run | {each["key"]: each["value"] for each in run.pop("tags")}
             for run in self.ask(_RUNS)["runsOrError"]["results"]
         ]
+
+    def is_at_rest(self) -> bool:
+        """Return whether everything that was launched has ended."""
+        return not _OPEN & {run["status"] for run in self.runs()}
 
     def rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """Ask the ledger, by the clock."""

@@ -32,6 +32,14 @@ class Location:
     error: str | None
     repository: str | None
 
+    def sensor(self, name: str) -> dict[str, str | None]:
+        """Return what GraphQL knows one of its sensors by."""
+        return {
+            "repositoryName": self.repository,
+            "repositoryLocationName": self.name,
+            "sensorName": name,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Asset:
@@ -118,11 +126,7 @@ class DagsterApi:
 
         What it does to the instance is done; runs that it asks for are not launched.
         """
-        selector = {
-            "repositoryName": location.repository,
-            "repositoryLocationName": location.name,
-            "sensorName": sensor,
-        }
+        selector = location.sensor(sensor)
         result = _good(self._ask(graphql.TICK, selector=selector)["sensorDryRun"])[
             "evaluationResult"
         ]

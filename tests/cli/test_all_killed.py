@@ -88,10 +88,7 @@ class Drill:
 
     def is_complete(self) -> bool:
         """Whether all is answered, and everything that was launched has ended."""
-        open_ones = {"QUEUED", "STARTING", "STARTED", "CANCELING", "NOT_STARTED"}
-        return self.served.value(LEFT) == 0 and not open_ones & {
-            run["status"] for run in self.served.runs()
-        }
+        return self.served.value(LEFT) == 0 and self.served.is_at_rest()
 
 
 def is_called(process: psutil.Process, name: str) -> bool:

@@ -20,7 +20,7 @@ from pipeline.orchestration.api import DagsterApi
 from pipeline.store.cells import Cell
 from resources.partitions import to_key
 from tests.cli.conftest import Home
-from tests.making import at
+from tests.making import at, milliseconds
 from tests.served import Served, launcher
 from venue import VenueProcess
 
@@ -30,7 +30,7 @@ SPEED = 10
 SHOWN, START, EARLIER = at("2024-03-01 06:00"), "2022-03-01", "2022-02-01"
 PROVIDERS, COINS, MONTHS = ("bitfinex", "mirror"), 50, 24
 LISTINGS = len(PROVIDERS) * COINS
-SINCE = int(at(START).timestamp() * 1000)
+SINCE = milliseconds(at(START))
 FAULTS = {"server_error": 40, "truncated": 97, "disconnect": 151, "not_json": 307}
 """Of so many requests, one each."""
 DOWN = "C49-USD"
@@ -134,11 +134,7 @@ class Storm:
     def start(self, sensor: str) -> str:
         """Start a sensor; return what Dagster knows it by."""
         (location,) = self.api.locations()
-        selector = {
-            "repositoryName": location.repository,
-            "repositoryLocationName": location.name,
-            "sensorName": sensor,
-        }
+        selector = location.sensor(sensor)
         return str(self.served.ask(START_SENSOR, selector=selector)["startSensor"]["id"])
 
     def execute_failed_again(self) -> None:
@@ -164,7 +160,7 @@ def test_a_hundred_listings_and_two_years(home: Home, market: VenueProcess) -> N
     home.write_universe(universe(market.url, START))
     served = Served(home, SHOWN, SPEED)
     home.settings["MINUTELEDGER_SENSORS"] = "stopped"
-    market.set_clock(now=int(served.clock.now().timestamp() * 1000), speed=SPEED)
+    market.set_clock(now=milliseconds(served.clock.now()), speed=SPEED)
     served.start()
     storm, began = Storm(served), time.monotonic()
     storm.launch()

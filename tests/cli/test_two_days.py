@@ -20,7 +20,7 @@ import pytest
 
 from pipeline.intervals import MINUTE
 from tests.cli.conftest import Home
-from tests.making import at
+from tests.making import at, milliseconds
 from tests.served import Served, launcher
 from venue import VenueProcess
 
@@ -172,10 +172,6 @@ def test_two_days_in_half_an_hour(home: Home, market: VenueProcess) -> None:
     for provider, listing in served.rows(_LISTINGS):
         check_bars(served, market, provider, listing)
     check_questions(served, market)
-
-
-def milliseconds(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)
 
 
 def check_runs(launched: list[dict[str, Any]], market: VenueProcess) -> None:

@@ -20,7 +20,7 @@ from pipeline.orchestration.instance import free_port
 from tests.cli.conftest import Home, Started, wait_until
 from tests.drills.worlds import PROVIDER, VENUE, World
 from tests.folders import new_folder
-from tests.making import at
+from tests.making import at, milliseconds
 from tests.programs import find_program
 from tests.served import Served
 from venue import VenueProcess
@@ -32,7 +32,6 @@ PER_SECOND = 20
 """The mirror is the same account, and shares it."""
 LEFT = "SELECT sum(expected - bars - empty) FROM market.coverage"
 SHARED = "SELECT provider, sum(bars) FROM market.coverage GROUP BY provider"
-OPEN = {"QUEUED", "STARTING", "STARTED", "CANCELING", "NOT_STARTED"}
 TERMINATE = """
 mutation($id: String!) { terminateRun(runId: $id) { __typename } }
 """
@@ -151,14 +150,14 @@ def test_runs_outlive_their_broker_who_serves_and_a_worker(
     os.killpg(first.process.pid, signal.SIGKILL)
     served.start()
     served.wait(lambda: served.value(LEFT) == 0)
-    served.wait(lambda: not OPEN & {run["status"] for run in served.runs()})
+    served.wait(served.is_at_rest)
 
     (lost,) = [run for run in served.runs() if run["status"] == "FAILURE"]
     told = served.ask(FAILURES, id=lost["runId"])["runOrError"]["eventConnection"]["events"]
     assert any("is gone; what it stored is kept" in event.get("message", "") for event in told)
     assert succeeded(second) > 1
     assert served.home.run("status", "--check").returncode == 0
-    span = [int(moment.timestamp() * 1000) for moment in (WORLD.wanted.start, WORLD.wanted.end)]
+    span = [milliseconds(moment) for moment in (WORLD.wanted.start, WORLD.wanted.end)]
     true = sum(len(market.truth(PROVIDER, key, *span)["ts"]) for key in WORLD.keys)
     assert dict(served.rows(SHARED)) == {PROVIDER: true, "mirror": true}
     second.process.send_signal(signal.SIGTERM)

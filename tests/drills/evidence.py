@@ -11,7 +11,8 @@ from pipeline.intervals import MINUTE, Interval
 from pipeline.store.coverage import coverage
 from pipeline.store.database import Database
 from pipeline.store.ranges import from_multirange
-from tests.drills.worlds import PROVIDER, World, listing, milliseconds
+from tests.drills.worlds import PROVIDER, World, listing
+from tests.making import milliseconds
 from venue import VenueProcess
 
 Ranges = Mapping[str, Sequence[Interval]]

@@ -17,8 +17,8 @@ from pipeline.store.database import Database
 from tests.drills import evidence, moments
 from tests.drills.moments import Moment
 from tests.drills.processes import COMPLETE, INCOMPLETE, KILLED, Job, ended, run, started, until
-from tests.drills.worlds import CONCURRENCY, LARGE, PAGE, PROVIDER, milliseconds
-from tests.making import at, span
+from tests.drills.worlds import CONCURRENCY, LARGE, PAGE, PROVIDER
+from tests.making import at, milliseconds, span
 from venue import VenueProcess
 
 SEED = 20_240_611

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from pipeline.intervals import Interval
@@ -89,11 +88,6 @@ def listing(database: Database, key: str) -> Listing:
     with database.connect() as connection:
         (found,) = listings(connection, PROVIDER, [key])
     return found
-
-
-def milliseconds(moment: datetime) -> int:
-    """Return a moment as the venue counts."""
-    return int(moment.timestamp()) * 1000
 
 
 LARGE = World(("BTC-USD", "ETH-USD", "LTC-USD"), Interval(at("2024-02-12"), at("2024-03-10")))
