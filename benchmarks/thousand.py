@@ -26,6 +26,7 @@ from pipeline.orchestration.api import Location
 from pipeline.orchestration.instance import environment
 from pipeline.orchestration.preparation import prepare
 from pipeline.orchestration.service import Service
+from pipeline.universe import load_universe
 from resources.partitions import to_key
 
 _ROUNDS = 3
@@ -53,8 +54,9 @@ Question = tuple[str, dict[str, Any]]
 def run() -> Iterator[Figure]:
     """Measure, and yield the figures."""
     with new_home() as home:
-        first = timed(lambda: prepare(home.settings))
-        again = timed(lambda: prepare(home.settings))
+        universe = load_universe(home.settings.universe_path)
+        first = timed(lambda: prepare(home.database, universe))
+        again = timed(lambda: prepare(home.database, universe))
         yield Figure(f"a database made, {LISTINGS} listings brought in step", f"{first:.2f} s")
         yield _figure("again, with nothing to do", again, _TICK_SECONDS)
         fill_ledger(home)

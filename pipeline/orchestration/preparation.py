@@ -6,12 +6,11 @@ import psycopg
 
 from pipeline.fundamentals.registry import registry
 from pipeline.selection import select
-from pipeline.settings import Settings
 from pipeline.snapshots.history import catch_up
 from pipeline.store.database import Database
 from pipeline.store.listings import sync_universe
 from pipeline.store.migrate import migrate
-from pipeline.universe import Universe, load_universe
+from pipeline.universe import Universe
 
 
 def sync(database: Database, universe: Universe) -> None:
@@ -41,15 +40,11 @@ def keep_in_step(connection: psycopg.Connection, universe: Universe, *, anew: bo
     catch_up(connection, registry())
 
 
-def prepare(settings: Settings) -> tuple[Database, Universe]:
-    """Start the embedded server if that is the one, migrate, and sync the universe.
+def prepare(database: Database, universe: Universe) -> None:
+    """Migrate, and sync the universe.
 
     Raises:
-        UniverseError, DatabaseError, ServerError, RelabelledListing, TimeframeInUse: One of these
-            does not work.
+        DatabaseError, RelabelledListing, TimeframeInUse: One of these does not work.
     """
-    universe = load_universe(settings.universe_path)
-    database = Database.from_settings(settings)
     migrate(database)
     sync(database, universe)
-    return database, universe

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from pipeline.orchestration import instance
@@ -18,6 +18,7 @@ from pipeline.orchestration.watching import UNIVERSE_SENSOR, UniverseWatch
 from pipeline.settings import Settings
 from pipeline.store.database import Database
 from pipeline.store.server import ServerError
+from pipeline.universe import load_universe
 
 START_SECONDS = 180.0
 _STOP_RUNS_SECONDS = 15.0
@@ -127,7 +128,6 @@ class Service:
         with suppress(OrchestrationError):  # without a webserver runs end with the code server
             self._stop_runs()
         self._supervisor.stop()
-        self._sole.close()
 
     def _stop_runs(self) -> None:
         if self.settings.broker_url is not None:
@@ -192,40 +192,52 @@ def serving(
             here starts at once; later ones wait for the daemon's next look, up to 30 s.
 
     Raises:
-        OrchestrationError: The port is taken, the database is served already, or a process does
-            not start.
+        OrchestrationError: The port is taken, the database is served already (nothing of it is
+            changed then), or a process does not start.
     """
     chosen = port if port is not None else instance.free_port()
     instance.require_free(chosen)
     instance.install(settings)
     right.publish(instance.url_of(host, chosen), ready=False)
     say(f"Preparing the database ({settings.database_label})")
-    database, universe = prepare(settings)
-    sole = SoleServer(database)
-    code_port = instance.free_port()
-    supervisor = Supervisor(
-        logs=settings.logs,
-        environment=instance.environment(settings, database) | {instance.CODE_PORT: str(code_port)},
-        folder=settings.home,
-        interruption=interruption,
-        say=say,
-    )
-    service = Service(
-        settings, database, sole, supervisor, code_port=code_port, host=host, port=chosen, say=say
-    )
-    try:
-        say(f"Starting Dagster (logs in {_short(settings.logs)})")
-        if companion is not None:
-            service.start(companion)
-        service.start_web(UniverseWatch(settings, database, universe, say))
-        if before_daemon is not None:
-            before_daemon(service)
-        service.start_daemon(wait=before_daemon is None)
-        right.publish(service.api.url, ready=True)
-        yield service
-    finally:
-        interruption.ignore()
-        service.stop()
+    universe = load_universe(settings.universe_path)
+    database = Database.from_settings(settings)
+    database.create()
+    # First of all: the release that serves this database may want it in another form than ours.
+    with closing(SoleServer(database)) as sole:
+        prepare(database, universe)
+        code_port = instance.free_port()
+        environment = instance.environment(settings, database)
+        supervisor = Supervisor(
+            logs=settings.logs,
+            environment=environment | {instance.CODE_PORT: str(code_port)},
+            folder=settings.home,
+            interruption=interruption,
+            say=say,
+        )
+        service = Service(
+            settings,
+            database,
+            sole,
+            supervisor,
+            code_port=code_port,
+            host=host,
+            port=chosen,
+            say=say,
+        )
+        try:
+            say(f"Starting Dagster (logs in {_short(settings.logs)})")
+            if companion is not None:
+                service.start(companion)
+            service.start_web(UniverseWatch(settings, database, universe, say))
+            if before_daemon is not None:
+                before_daemon(service)
+            service.start_daemon(wait=before_daemon is None)
+            right.publish(service.api.url, ready=True)
+            yield service
+        finally:
+            interruption.ignore()
+            service.stop()
 
 
 def _short(path: Path) -> str:

@@ -4,12 +4,15 @@ import os
 import re
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
 import pytest
 import requests
 
+from pipeline.orchestration.state import SoleServer
+from pipeline.store.database import Database
 from tests.cli.conftest import INSTRUMENTS, PROVIDERS, UNKNOWN, Home, Started, gone, wait_until
 from venue import VenueProcess
 
@@ -100,6 +103,20 @@ def test_a_port_in_use_is_told_with_the_fix(home: Home, up: Started) -> None:
     assert done.returncode == 1
     assert "PORT=" in done.stderr
     assert not home.server.data_dir.exists()
+
+
+def test_a_database_that_is_served_from_elsewhere_is_left_as_it_is(home: Home) -> None:
+    home.run("init")
+    database = Database(home.server)
+    database.create()
+
+    with closing(SoleServer(database)):
+        done = home.run("up", "--port", str(free_port()))
+
+    assert done.returncode == 1
+    assert "is served already" in done.stderr
+    with database.connect() as connection:
+        assert connection.execute(TABLES).fetchall() == []
 
 
 def test_the_database_is_not_stopped_under_a_running_up(served: Home, up: Started) -> None:
