@@ -33,6 +33,7 @@ from pipeline.providers.errors import (
 )
 from pipeline.providers.protocol import BarProvider, SharingProvider
 from pipeline.questions import Part, Question, questions
+from pipeline.stopping import STOPPING
 
 T = TypeVar("T")
 
@@ -69,7 +70,10 @@ class Patience:
     def retrying(self) -> tenacity.Retrying:
         """Return what asks a question again for as long as that is worth it."""
         return tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(self.attempts),
+            sleep=tenacity.sleep_using_event(STOPPING),
+            stop=tenacity.stop_any(
+                tenacity.stop_after_attempt(self.attempts), tenacity.stop_when_event_set(STOPPING)
+            ),
             wait=tenacity.wait_exponential_jitter(
                 multiplier=self.first_wait.total_seconds(),
                 max=self.longest_wait.total_seconds(),
@@ -126,8 +130,9 @@ class Asking:
 
     @property
     def given_up(self) -> bool:
-        """Whether nothing more is asked of the provider: it pauses, or fails again and again."""
-        return bool(self._paused) or self._failures_in_a_row >= self._patience.failures_in_a_row
+        """Whether nothing more is asked: the provider pauses, fails again and again, or we stop."""
+        failing = self._failures_in_a_row >= self._patience.failures_in_a_row
+        return bool(self._paused) or failing or STOPPING.is_set()
 
     @property
     def why_given_up(self) -> str:

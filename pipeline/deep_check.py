@@ -26,6 +26,7 @@ from pipeline.providers.capabilities import Capabilities
 from pipeline.providers.protocol import BarProvider
 from pipeline.questions import Part
 from pipeline.settling import Settling
+from pipeline.stopping import finishing
 from pipeline.store import refusals
 from pipeline.store.deliveries import Delivery, commit
 from pipeline.store.limits import budget_left
@@ -225,7 +226,7 @@ def check(
         psycopg.Error, DatabaseError: The ledger cannot be read or written.
     """
     findings, sent, began = Findings(), provider.requests_sent, now()
-    with closing(Asking(provider, patience)) as asking:
+    with finishing(), closing(Asking(provider, patience)) as asking:
         for sample in samples:
             if asking.given_up or findings.requests >= requests:
                 break
@@ -238,9 +239,9 @@ def check(
                 now=now,
             )
             findings.requests = provider.requests_sent - sent
-    if findings.ranges:
-        kept = findings.as_check(provider.name, began)
-        session.run(partial(keep_check, check=kept))
+        if findings.ranges:
+            kept = findings.as_check(provider.name, began)
+            session.run(partial(keep_check, check=kept))
     return findings
 
 

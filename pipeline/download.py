@@ -28,6 +28,7 @@ from pipeline.providers.capabilities import Capabilities
 from pipeline.providers.protocol import ArchiveProvider, BarProvider
 from pipeline.questions import Part
 from pipeline.reports import MonthReport, noting
+from pipeline.stopping import finishing
 from pipeline.store import refusals
 from pipeline.store.cells import Cell
 from pipeline.store.database import Database
@@ -182,7 +183,8 @@ class Downloader:
         reports = [MonthReport(listing, month.replace(day=1)) for listing in listings]
         rules = Rules(self._now(), self._capabilities.settling, only_due=only_due, again=again)
         found = [self._job(report, rules) for report in reports if report.listing.in_universe]
-        self._ask([job for job in found if job], at_most)
+        with finishing():
+            self._ask([job for job in found if job], at_most)
         reports[0].requests = self._provider.requests_sent - sent
         for report in reports:
             report.given_up = self._asking.why_given_up

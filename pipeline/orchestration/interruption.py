@@ -1,13 +1,11 @@
-"""Ctrl-C and its relatives: one KeyboardInterrupt, never in the middle of what must be whole."""
+"""Ctrl-C and its relatives: one KeyboardInterrupt, and no second one while the end is under way."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import FrameType
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from pipeline.stopping import SIGNALS
 
 
 class Interruption:
@@ -18,22 +16,9 @@ class Interruption:
     """
 
     def __init__(self) -> None:
-        self._shielded = False
-        self._pending = False
         self._spent = False
-        for number in _SIGNALS:
+        for number in SIGNALS:
             signal.signal(number, self._handle)
-
-    @contextmanager
-    def shield(self) -> Iterator[None]:
-        """Hold an interruption back until the end of the block."""
-        self._shielded = True
-        try:
-            yield
-        finally:
-            self._shielded = False
-        if self._pending:
-            self._raise()
 
     def ignore(self) -> None:
         """From now on do nothing any more: the end is under way already."""
@@ -41,12 +26,6 @@ class Interruption:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         del number, frame
-        if self._spent:
-            return
-        self._pending = True
-        if not self._shielded:
-            self._raise()
-
-    def _raise(self) -> None:
-        self._spent, self._pending = True, False
-        raise KeyboardInterrupt
+        if not self._spent:
+            self._spent = True
+            raise KeyboardInterrupt

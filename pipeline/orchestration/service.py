@@ -212,7 +212,6 @@ def serving(
             logs=settings.logs,
             environment=environment | {instance.CODE_PORT: str(code_port)},
             folder=settings.home,
-            interruption=interruption,
             say=say,
         )
         service = Service(

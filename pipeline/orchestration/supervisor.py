@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipeline.orchestration import sessions
 from pipeline.orchestration.errors import OrchestrationError
-from pipeline.orchestration.interruption import Interruption
+from pipeline.stopping import finishing
 
 _FIRST_WAIT = 1.0
 _LONGEST_WAIT = 60.0
@@ -51,7 +51,6 @@ class Supervisor:
         logs: Folder of the programs' logs.
         environment: Environment of the programs.
         folder: Working folder of the programs.
-        interruption: Held back while a process is being started.
         say: Tells people what happens.
     """
 
@@ -61,16 +60,14 @@ class Supervisor:
         logs: Path,
         environment: Mapping[str, str],
         folder: Path,
-        interruption: Interruption,
         say: Callable[[str], None],
     ) -> None:
         self._logs = logs
         self._environment = dict(environment)
         self._folder = folder
-        self._interruption = interruption
         self._say = say
         self._children: dict[str, _Child] = {}
-        with interruption.shield():
+        with finishing():
             self._guard = sessions.Guard()
 
     def start(self, program: Program) -> None:
@@ -138,7 +135,7 @@ class Supervisor:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and path.stat().st_size > _LOG_BYTES:
             path.replace(path.with_suffix(".log.1"))
-        with path.open("ab") as log, self._interruption.shield():
+        with path.open("ab") as log, finishing():
             process = subprocess.Popen(
                 list(program.command),
                 stdin=subprocess.DEVNULL,
@@ -152,7 +149,7 @@ class Supervisor:
         return _Child(program, process, time.monotonic())
 
     def _replace_guard(self) -> None:
-        with self._interruption.shield():
+        with finishing():
             self._guard = sessions.Guard()
             for child in self._children.values():
                 if child.due is None:

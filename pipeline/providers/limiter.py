@@ -99,8 +99,8 @@ class Limiter(Protocol):
             What to hand to `answered` once the answer is there, or has failed.
 
         Raises:
-            PausedError: The provider pauses, or the budget is spent, for longer than `PATIENCE`;
-                nothing was counted.
+            PausedError: The provider pauses, or the budget is spent, for longer than `PATIENCE`, or
+                this process is told to stop; nothing was counted.
             ValueError: The weight is more than the limits ever allow.
         """
         ...

@@ -29,6 +29,7 @@ from pipeline.providers.errors import (
 )
 from pipeline.providers.protocol import FundamentalsProvider
 from pipeline.snapshots.history import follow
+from pipeline.stopping import STOPPING, finishing
 from pipeline.store.session import LedgerSession
 from pipeline.store.snapshots import Fetched, Outcome, earnings_dates, keep, last_answers, note
 from pipeline.store.subjects import Subject
@@ -143,8 +144,10 @@ def refresh(
     asking = _Asking(provider, patience or Patience(), clock)
     done: list[Refreshed] = []
     for subject, documents in groupby(wanted, key=lambda one: one.subject):
-        answers = [asking.ask(subject, one.document) for one in documents]
-        done += session.run(partial(_keep, subject=subject, answers=answers))
+        with finishing():
+            asked = (one.document for one in documents if not STOPPING.is_set())
+            answers = [asking.ask(subject, document) for document in asked]
+            done += session.run(partial(_keep, subject=subject, answers=answers))
     return done
 
 

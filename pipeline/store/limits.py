@@ -12,7 +12,6 @@ everybody wait.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Self
@@ -21,6 +20,7 @@ import psycopg
 
 from pipeline.providers.capabilities import RateLimit
 from pipeline.providers.limiter import PATIENCE, PausedError, Report, Send
+from pipeline.stopping import STOPPING
 from pipeline.store.database import Database
 from pipeline.store.session import LedgerSession
 
@@ -97,7 +97,8 @@ class LedgerLimiter:
                     return send
                 if pause > PATIENCE.total_seconds():
                     raise PausedError(timedelta(seconds=pause), reason)
-                time.sleep(min(wait, _LONGEST_SLEEP))
+                if STOPPING.wait(min(wait, _LONGEST_SLEEP)):
+                    raise PausedError(timedelta(seconds=wait), "this process is told to stop")
 
     def answered(self, send: Send, report: Report) -> None:
         """Note how a request ended; see `Limiter.answered`."""

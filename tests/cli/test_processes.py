@@ -1,6 +1,5 @@
 """Ending processes: all of what a session started, whoever is left to ask for it."""
 
-import signal
 import subprocess
 import sys
 import time
@@ -12,7 +11,6 @@ import pytest
 
 from pipeline.orchestration import sessions
 from pipeline.orchestration.errors import OrchestrationError
-from pipeline.orchestration.interruption import Interruption
 from pipeline.orchestration.supervisor import Program, Supervisor
 from tests.cli.conftest import gone, wait_until
 
@@ -23,46 +21,15 @@ SHORT = "import time; time.sleep(0.3)"
 
 
 @pytest.fixture
-def interruption() -> Iterator[Interruption]:
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.getsignal(number) for number in numbers}
-    yield Interruption()
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
-@pytest.fixture
 def said() -> list[str]:
     return []
 
 
 @pytest.fixture
-def supervisor(tmp_path: Path, interruption: Interruption, said: list[str]) -> Iterator[Supervisor]:
-    made = Supervisor(
-        logs=tmp_path,
-        environment={},
-        folder=tmp_path,
-        interruption=interruption,
-        say=said.append,
-    )
+def supervisor(tmp_path: Path, said: list[str]) -> Iterator[Supervisor]:
+    made = Supervisor(logs=tmp_path, environment={}, folder=tmp_path, say=said.append)
     yield made
     made.stop()
-
-
-def test_an_interruption_waits_for_what_must_be_whole(interruption: Interruption) -> None:
-    done: list[str] = []
-
-    def work() -> None:
-        with interruption.shield():
-            signal.raise_signal(signal.SIGTERM)
-            done.append("whole")
-        done.append("more")
-
-    with pytest.raises(KeyboardInterrupt):
-        work()
-
-    assert done == ["whole"]
-    signal.raise_signal(signal.SIGINT)  # a second one does nothing
 
 
 def python(name: str, code: str, patience: float = 1.0) -> Program:
