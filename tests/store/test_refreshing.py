@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -150,6 +151,24 @@ def test_a_failure_is_noted_and_asked_again_and_the_rest_goes_on(
     refreshed(session, again, NOW + timedelta(minutes=1))
     assert asked(again) == ["profile"]
     assert "company_name" in desk.combined(NOW + timedelta(minutes=1))
+
+
+def test_what_was_answered_is_kept_when_the_process_is_told_to_stop(session: LedgerSession) -> None:
+    class Stopping(Vendor):
+        def fetch_document(self, symbol: str, document: str) -> str | None:
+            answer = super().fetch_document(symbol, document)
+            if document == "profile":
+                signal.raise_signal(signal.SIGINT)
+            return answer
+
+    vendor = Stopping({"income-statement": [fmp_income()], "profile": [fmp_profile()]})
+    with pytest.raises(KeyboardInterrupt):
+        refreshed(session, vendor, NOW, "ACME", "BETA")
+    assert asked(vendor)[-1] == "profile"
+    assert {symbol for symbol, _ in vendor.asked} == {"ACME"}
+    again = Vendor(vendor.answers)
+    refreshed(session, again, NOW, "ACME")
+    assert set(asked(again)) == set(EVERY) - set(asked(vendor))
 
 
 def test_without_keys_nothing_else_is_asked(session: LedgerSession) -> None:
