@@ -43,7 +43,8 @@ class HealConfig(dg.Config):
 
     begun: bool = Field(
         default=False,
-        description="Leave months alone of which nothing was asked yet: they are a backfill's.",
+        description="Leave months alone in which nothing was asked yet or nothing but new minutes "
+        "is missing: they are a backfill's, or a refresh's.",
     )
 
 

@@ -137,7 +137,6 @@ def figures(home: Home, ui: WebUi, location: Location) -> Iterator[Figure]:
     requests = {name: _of_sample(requests_of(ui, location, one)) for name, one in sensors.items()}
     made = {name: _made(home, ui, location, name, one) for name, one in requests.items()}
     _, refresh = load_universe(home.settings.universe_path).pace(SAMPLE)
-    hours = _DAY // timedelta(hours=1)
     with home.dagster() as connection:
         besides = connection.execute(_BESIDES).fetchall()[0]
         for one in made.values():
@@ -151,10 +150,11 @@ def figures(home: Home, ui: WebUi, location: Location) -> Iterator[Figure]:
             f"a {name} run, which tells of {one.cells} listing-months",
             f"{one.whole / 1e3:,.1f} KB, {one.left / 1e3:,.1f} KB after 14 days",
         )
-    # Checks fall due in whole hours; this and the last month are shown once a day.
+    # Refreshes take this month's checks along, the last one's are a repair a day; both months are
+    # shown once a day.
     a_day = {
         "refresh": PROVIDERS * (_DAY / refresh),
-        "repair": PROVIDERS * hours,
+        "repair": PROVIDERS,
         "show": 2 * LISTINGS / made["show"].cells,
     }
     for name, times in a_day.items():

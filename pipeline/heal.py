@@ -30,6 +30,9 @@ from pipeline.store.work import Rules, Work, find_due_cells, find_work
 BUDGET_TIME = timedelta(minutes=10)
 """Unless somebody says otherwise, a provider is asked what its limit admits in so much time."""
 
+_REFRESHES = 2
+"""A single one may have had trouble, or have begun just before a check fell due."""
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -91,7 +94,7 @@ def find_tasks(
         capabilities: How it behaves.
         now: The present, UTC.
         keys: Keys of the listings to look at; None for all in the universe.
-        begun: Leave out months of which nothing was asked yet.
+        begun: Leave out what a backfill or a refresh will ask for; see `find_due_again`.
 
     Raises:
         KeyError: A named key is not in the ledger.
@@ -112,6 +115,9 @@ def find_tasks(
         for cell in _work(connection, provider, capabilities, now, keys, only_due=True, begun=begun)
         if cell.listing_id in known
     ]
+    if begun:
+        again = find_due_again(connection, provider, capabilities, now)
+        tasks = [task for task in tasks if Cell(task.listing.key, task.month) in again]
     return sorted(tasks, key=lambda task: task.urgency)
 
 
@@ -162,6 +168,8 @@ def find_due_again(
 ) -> dict[Cell, datetime]:
     """Return the cells of a provider in which something that was asked for before is due again.
 
+    Settling checks wait for two refreshes: these take them along, mostly in the same requests.
+
     Args:
         connection: An open connection.
         provider: The provider's name in the universe.
@@ -174,7 +182,7 @@ def find_due_again(
     return find_due_cells(
         connection,
         provider,
-        Rules(now, capabilities.settling, only_due=True),
+        Rules(now, capabilities.settling, only_due=True, leisure=_REFRESHES * capabilities.refresh),
         final=floor_minute(now - capabilities.lag),
         reach=capabilities.edge_of_history(now),
         quiet=BUDGET_TIME,

@@ -155,12 +155,14 @@ class Rules:
         settling: When answered minutes are asked again.
         only_due: Leave out failed ranges whose next attempt is not due, or that were given up.
         again: Count nothing as covered: everything that can be had is asked for again.
+        leisure: How much longer than they have to settling checks wait.
     """
 
     now: datetime
     settling: Settling
     only_due: bool = False
     again: bool = False
+    leisure: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,7 +339,7 @@ def _execute(
         | {
             "now": rules.now,
             "delays": list(rules.settling.delays),
-            "due": list(rules.settling.due(rules.now)),
+            "due": list(rules.settling.due(rules.now - rules.leisure)),
             "only_due": rules.only_due,
             "again": rules.again,
         },

@@ -243,6 +243,15 @@ def test_what_is_merely_new_is_the_refreshs_and_triggers_no_repair(location: Loc
     assert [one.job_name for one in ticks.tick()] == ["heal_bitfinex"]
 
 
+def test_a_check_is_a_refreshs_unless_none_comes(location: Location) -> None:
+    refresh, ticks = Ticks(location, "refresh_bitfinex"), Ticks(location, "heal")
+    refresh.run(refresh.tick()[0])
+    assert ticks.said(65 * MINUTES) == "nothing is due at any provider"  # of what was asked at noon
+    refresh.run(refresh.tick(80 * MINUTES)[0])
+    assert ticks.said(60 * MINUTES) == "nothing is due at any provider"  # done
+    assert [one.job_name for one in ticks.tick(30 * MINUTES)] == ["heal_bitfinex"]
+
+
 def test_other_minutes_of_a_month_do_not_wait_for_longer_than_the_first(ended: Location) -> None:
     assert ended.run(Cell("BTC-USD", at("2024-02-01").date())).success
     ticks, launched = Ticks(ended, "heal", at("2024-04-01")), []
