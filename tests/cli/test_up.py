@@ -191,6 +191,18 @@ def test_a_process_that_dies_is_started_again(up: Started) -> None:
     wait_until(lambda: answers(url_of(up)), 120)
 
 
+def test_a_database_that_is_killed_is_started_again(served: Home, up: Started) -> None:
+    before = served.server.status().pid
+    assert before is not None
+    os.kill(before, signal.SIGKILL)
+
+    def is_another() -> bool:
+        now = served.server.status()
+        return now.ready and now.pid != before
+
+    wait_until(is_another, 60)
+
+
 def test_runs_that_failed_are_told_by_the_running_up(served: Home, up: Started) -> None:
     def keys() -> list[str]:
         return [one["key"] for one in served.json("alerts")["alerts"]]
