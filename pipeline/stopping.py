@@ -27,7 +27,8 @@ Signals are the process's, and so is this.
 def finishing() -> Iterator[None]:
     """Hold signals back until the end of the block, however it ends; `STOPPING` tells of them.
 
-    In a thread other than the main one, in which no signal arrives, this does nothing.
+    What is ignored stays so. In a thread other than the main one, in which no signal arrives, this
+    does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -42,7 +43,8 @@ def finishing() -> Iterator[None]:
     before = {}
     try:
         for number in SIGNALS:
-            before[number] = signal.signal(number, hold)
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+                before[number] = signal.signal(number, hold)
         yield
     finally:
         for number, handler in before.items():

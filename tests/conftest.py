@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ import pytest
 from hypothesis import settings
 from psycopg import sql
 
+from pipeline.orchestration.interruption import Interruption
+from pipeline.stopping import SIGNALS
 from pipeline.store.database import Database
 from pipeline.store.migrate import migrate
 from pipeline.store.server import EmbeddedServer
@@ -144,3 +147,12 @@ def market_data() -> Path:
     if not MARKET_DATA.is_dir():
         pytest.skip(f"recorded market data is not at {MARKET_DATA}")
     return MARKET_DATA
+
+
+@pytest.fixture
+def interruption() -> Iterator[Interruption]:
+    """Have signals interrupt the test, whatever they would do outside of it."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    yield Interruption()
+    for number, handler in before.items():
+        signal.signal(number, handler)

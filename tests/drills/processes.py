@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -148,6 +149,9 @@ def started(job: Job, work: Callable[[Job], None] = download) -> Iterator[BasePr
 
 def _in_environment(work: Callable[[Job], None], job: Job) -> None:
     os.environ.update(job.environment)
+    # Whoever runs the tests may ignore them, as nohup does, and that is inherited.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     work(job)
 
 

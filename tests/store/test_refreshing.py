@@ -153,6 +153,7 @@ def test_a_failure_is_noted_and_asked_again_and_the_rest_goes_on(
     assert "company_name" in desk.combined(NOW + timedelta(minutes=1))
 
 
+@pytest.mark.usefixtures("interruption")
 def test_what_was_answered_is_kept_when_the_process_is_told_to_stop(session: LedgerSession) -> None:
     class Stopping(Vendor):
         def fetch_document(self, symbol: str, document: str) -> str | None:

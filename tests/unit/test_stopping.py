@@ -3,7 +3,6 @@
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -12,14 +11,6 @@ from pipeline.asking import Patience
 from pipeline.orchestration.interruption import Interruption
 from pipeline.providers.errors import TransientError
 from pipeline.stopping import SIGNALS, STOPPING, finishing
-
-
-@pytest.fixture
-def interruption() -> Iterator[Interruption]:
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    yield Interruption()
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -63,6 +54,14 @@ def test_without_a_signal_nothing_has_changed(interruption: Interruption) -> Non
         pass
 
     assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+def test_what_is_ignored_stays_so(interruption: Interruption) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    with finishing():
+        signal.raise_signal(signal.SIGHUP)
+        assert not STOPPING.is_set()
 
 
 def test_another_thread_holds_nothing_back() -> None:
