@@ -19,11 +19,13 @@ def sole(database: Database) -> Iterator[SoleServer]:
 
 
 def end_connections(database: Database) -> None:
+    """As a server does that restarts: nobody holds anything afterwards."""
     with database.connect(database.dagster_name) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        ended = connection.execute(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
+        ).fetchall()
+    assert ended == [(True,)]
 
 
 def test_a_second_one_is_refused_until_the_first_is_gone(
