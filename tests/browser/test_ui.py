@@ -197,6 +197,7 @@ def test_the_backfill_has_completed(ui: Ui, served: Served) -> None:
 def test_nobody_else_launched_anything(served: Served) -> None:
     launched = [who for who in served.launched() if who != "dagster/schedule_name"]
 
+    assert launched[0] == "by hand"
     assert launched.count("by hand") == 2
     assert set(launched) == {"by hand", "dagster/backfill"}
 

@@ -27,6 +27,7 @@ from pipeline.store.listings import listings
 from pipeline.store.server import EmbeddedServer
 from pipeline.universe import load_universe
 from resources.downloads import DownloadsResource
+from tests.drills import worlds
 from tests.folders import new_folder
 from venue import VenueProcess
 
@@ -194,6 +195,13 @@ def gone(processes: list[psutil.Process]) -> bool:
 @pytest.fixture(scope="session")
 def markets() -> Iterator[VenueProcess]:
     with VenueProcess(VENUE) as process:
+        yield process
+
+
+@pytest.fixture
+def market() -> Iterator[VenueProcess]:
+    """The venue of the drills."""
+    with VenueProcess(worlds.VENUE) as process:
         yield process
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import psutil
@@ -18,7 +18,7 @@ from pipeline.store.migrate import migrate
 from tests.cli.conftest import Home
 from tests.drills import evidence
 from tests.drills.processes import COMPLETE, Job, download_and_judge, run
-from tests.drills.worlds import LISTED, PROVIDER, VENUE, World
+from tests.drills.worlds import LISTED, PROVIDER, World
 from tests.making import at
 from tests.served import Served
 from venue import VenueProcess
@@ -40,12 +40,6 @@ PARTITIONS = """
 query($path: [String!]!) { assetNodeOrError(assetKey: {path: $path}) { ... on AssetNode {
   partitionStats { numMaterialized numFailed numMaterializing } } } }
 """
-
-
-@pytest.fixture
-def market() -> Iterator[VenueProcess]:
-    with VenueProcess(VENUE) as process:
-        yield process
 
 
 class Drill:

@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -11,7 +10,7 @@ from pipeline.intervals import Interval
 from pipeline.store.database import Database
 from tests.cli.conftest import Home, gone
 from tests.drills import evidence
-from tests.drills.worlds import PROVIDER, VENUE, World
+from tests.drills.worlds import PROVIDER, World
 from tests.making import at
 from tests.served import Served
 from venue import VenueProcess
@@ -23,12 +22,6 @@ PER_SECOND = 20
 SPEED = 30
 """So that whoever waits for ten minutes before it tries again waits for twenty seconds."""
 SHARE = "SELECT sum(bars + empty)::float / sum(expected) FROM market.coverage"
-
-
-@pytest.fixture
-def market() -> Iterator[VenueProcess]:
-    with VenueProcess(VENUE) as process:
-        yield process
 
 
 def test_up_is_stopped_amid_runs_and_goes_on(home: Home, market: VenueProcess) -> None:

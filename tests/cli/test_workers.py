@@ -18,7 +18,7 @@ import redis
 from pipeline.intervals import Interval
 from pipeline.orchestration.instance import free_port
 from tests.cli.conftest import Home, Started, wait_until
-from tests.drills.worlds import PROVIDER, VENUE, World
+from tests.drills.worlds import PROVIDER, World
 from tests.folders import new_folder
 from tests.making import at, milliseconds
 from tests.programs import find_program
@@ -82,12 +82,6 @@ def broker() -> Iterator[Broker]:
     made = Broker()
     yield made
     made.close()
-
-
-@pytest.fixture
-def market() -> Iterator[VenueProcess]:
-    with VenueProcess(VENUE) as process:
-        yield process
 
 
 class Machines:
