@@ -16,6 +16,8 @@ KeyPath = tuple[str | int, ...]
 
 _YAML_TAG = "tag:yaml.org,2002:"
 _DEEPEST = 8
+_COMPOSABLE = 100
+_TOO_DEEP = "is nested too deep; see universe.example.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ def read_tree(file: Path) -> YamlTree:
     (duplicate keys, tags) are listed in the tree, to be told with all the others.
     """
     try:
-        node = _compose(_read_text(file))
+        node = _compose(file, _read_text(file))
     except yaml.YAMLError as error:
         raise UniverseError(file, [_syntax_problem(error)]) from None
     if node is None:
@@ -87,13 +89,27 @@ def read_tree(file: Path) -> YamlTree:
     return tree
 
 
-def _compose(text: str) -> yaml.Node | None:
-    # A thousand instruments take libyaml a tenth of the time, and every run reads them.
+def _compose(file: Path, text: str) -> yaml.Node | None:
+    # A thousand instruments take libyaml a tenth of the time, and every run reads them; but PyYAML
+    # may have been built without it.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        return yaml.compose(text, Loader=yaml.CSafeLoader)
-    except (yaml.YAMLError, AttributeError):
-        # It says more exactly what is wrong; and PyYAML may have been built without libyaml.
+        _check_nesting(file, yaml.parse(text, Loader=loader))
+        return yaml.compose(text, Loader=loader)
+    except yaml.YAMLError:
+        # It says more exactly what is wrong.
         return yaml.compose(text, Loader=yaml.SafeLoader)
+
+
+def _check_nesting(file: Path, events: Iterable[yaml.Event]) -> None:
+    # Both composers call themselves at each level: Python's would raise a RecursionError, libyaml's
+    # would take the process with it.
+    depth = 0
+    for event in events:
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _COMPOSABLE:
+            raise UniverseError(file, [Problem((), f"it {_TOO_DEEP}", _line(event))])
 
 
 def _read_text(file: Path) -> str:
@@ -110,17 +126,21 @@ def _read_text(file: Path) -> str:
 
 def _syntax_problem(error: yaml.YAMLError) -> Problem:
     # Only the words and the line: PyYAML's full message quotes the file, whatever is in it.
-    mark = getattr(error, "problem_mark", None)
     what = str(getattr(error, "problem", None) or "it holds characters that YAML does not allow")
     fix = "indent with spaces, never tabs" if r"'\t'" in what else "correct the YAML around it"
-    return Problem((), f"{what}; {fix}", mark.line + 1 if mark else None)
+    return Problem((), f"{what}; {fix}", _line(error))
+
+
+def _line(where: yaml.Event | yaml.YAMLError) -> int | None:
+    mark = getattr(where, "start_mark", None) or getattr(where, "problem_mark", None)
+    return None if mark is None else mark.line + 1
 
 
 def _convert(node: yaml.Node, path: KeyPath, tree: YamlTree) -> object:
     if not node.tag.startswith(_YAML_TAG):
         tree.problems.append(tree.at(path, f"has the tag {node.tag}; write the plain value"))
     if len(path) > _DEEPEST:
-        tree.problems.append(tree.at(path, "is nested too deep; see universe.example.yaml"))
+        tree.problems.append(tree.at(path, _TOO_DEEP))
         return None
     if isinstance(node, yaml.MappingNode):
         return dict(_entries(node, path, tree))

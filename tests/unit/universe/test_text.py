@@ -107,3 +107,10 @@ def test_a_tag_a_key_that_is_no_text_and_endless_nesting_are_errors(file: Path) 
     assert told[0] == "universe.yaml:15: has a key that is not text; write a name"
     assert "universe.yaml:18: tag: has the tag !env; write the plain value" in told
     assert any("is nested too deep; see universe.example.yaml" in problem for problem in told)
+
+
+@pytest.mark.parametrize("opening", ["[", "- ", "? ", "{a: "])
+def test_an_abyss_is_an_error_and_no_crash(file: Path, opening: str) -> None:
+    assert complaints(file, "deep:\n  " + opening * 100_000) == [
+        "universe.yaml:2: it is nested too deep; see universe.example.yaml"
+    ]
