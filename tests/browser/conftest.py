@@ -164,8 +164,9 @@ class Ui:
             self.complaints.append(f"{response.status} {response.url}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """The system's Chromium, for one module: while it lives, an event loop runs in this thread."""
     program = find_program("chromium", *PROGRAMS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=QUIET)
