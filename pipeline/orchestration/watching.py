@@ -64,9 +64,11 @@ class UniverseWatch:
         if universe.fingerprint() != self.universe.fingerprint():
             for location in api.locations():
                 api.reload(location.name)
-        told = [api.tick(UNIVERSE_SENSOR, location) for location in api.locations()]
+        for location in api.locations():
+            api.tick(UNIVERSE_SENSOR, location)
+        told = _difference(self.universe, universe)
         self.universe = universe
-        self._say(f"The universe has changed: {'; '.join(told)}")
+        self._say(f"The universe has changed and is taken over: {told}")
 
     def _stamp(self) -> tuple[int, int, int] | None:
         try:
@@ -74,3 +76,15 @@ class UniverseWatch:
         except OSError:
             return None
         return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _difference(old: Universe, new: Universe) -> str:
+    before, now = (
+        {f"{spec.provider} {spec.key}" for spec in universe.listings()} for universe in (old, new)
+    )
+    told = [f"{len(now)} listings"]
+    if added := now - before:
+        told.append(f"new: {', '.join(sorted(added))}")
+    if gone := before - now:
+        told.append(f"no longer asked for: {', '.join(sorted(gone))}")
+    return "; ".join(told)

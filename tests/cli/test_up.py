@@ -173,9 +173,12 @@ def test_changes_of_the_universe_are_taken_over(served: Home, up: Started) -> No
     up.wait_for("the old one stays in use")
     assert "instruments.X.class" in up.output
 
+    fewer, _, _ = before.partition("  ETH-USD:")
+    served.universe.write_text(fewer)
+    up.wait_for("is taken over: 2 listings; no longer asked for: bitfinex ETH-USD\n")
+
     served.universe.write_text(before + UNKNOWN)
-    up.wait_for("The universe has changed: ")
-    assert "NOPE-USD" in up.output
+    up.wait_for("is taken over: 4 listings; new: bitfinex ETH-USD, bitfinex NOPE-USD\n")
 
     done = served.run("backfill")
     assert done.returncode == 1
