@@ -136,6 +136,9 @@ class SoleServer:
 
     def close(self) -> None:
         """Leave it to others."""
+        # The server ends a connection after it was closed here, and then only frees the right.
+        with suppress(psycopg.Error):
+            self._connection.execute("SELECT pg_advisory_unlock(%s)", [_SERVING])
         self._connection.close()
 
     def _take(self) -> psycopg.Connection:

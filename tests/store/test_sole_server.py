@@ -23,7 +23,8 @@ def end_connections(database: Database) -> None:
     with database.connect(database.dagster_name) as connection:
         ended = connection.execute(
             "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            "WHERE datname = current_database() AND pid <> pg_backend_pid() "
+            "AND backend_type = 'client backend'"
         ).fetchall()
     assert ended == [(True,)]
 
