@@ -199,6 +199,7 @@ class EmbeddedServer:
             return
         if server_process.live_postmaster(self.data_dir) is not None:
             raise self._failure(f"still recovers after {self.timeout:.0f} s, and goes on", said)
+        server_process.wait_for_orphans(self.data_dir)
         raise self._failure("did not start", said)
 
     def _pg_ctl(

@@ -109,10 +109,15 @@ def end_orphans(data_dir: Path) -> None:
         for orphan in _orphans(data_dir):
             with suppress(psutil.Error):
                 orphan.send_signal(number)
-        # Not psutil.wait_procs: it also waits for someone to reap the ended ones.
-        deadline = time.monotonic() + _SECONDS_TO_QUIT
-        while next(_orphans(data_dir), None) and time.monotonic() < deadline:
-            time.sleep(_POLL_SECONDS)
+        wait_for_orphans(data_dir)
+
+
+def wait_for_orphans(data_dir: Path) -> None:
+    """Wait a moment for what a postmaster left to end, such as its logger, which writes last."""
+    # Not psutil.wait_procs: it also waits for someone to reap the ended ones.
+    deadline = time.monotonic() + _SECONDS_TO_QUIT
+    while next(_orphans(data_dir), None) and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
 
 
 def _orphans(data_dir: Path) -> Iterator[psutil.Process]:
