@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import sysconfig
 from importlib.util import find_spec
@@ -137,10 +138,13 @@ def _script(name: str) -> str:
 
 
 def free_port() -> int:
-    """Return a port that nothing listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nothing listens on at this moment.
+
+    It is below those that systems give to connections, which might take it before it is used.
+    """
+    while not is_free(port := 20_000 + secrets.randbelow(12_000)):
+        pass
+    return port
 
 
 def is_free(port: int) -> bool:

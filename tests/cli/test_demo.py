@@ -5,15 +5,16 @@ import re
 
 import pytest
 
+from pipeline.orchestration.instance import free_port
 from tests.cli.conftest import Home
 
 pytestmark = pytest.mark.long
 
 
 def test_the_demo_completes_offline_and_a_repeat_downloads_nothing(home: Home) -> None:
-    port = str(50_321)
+    port = str(free_port())
 
-    first = home.run("demo", "--exit", "--port", port, timeout=900)
+    first = home.run("demo", "--exit", "--port", port, timeout=2400)
 
     assert first.returncode == 0, first.stdout + first.stderr
     assert "The minutes add up" in first.stdout
@@ -28,7 +29,7 @@ def test_the_demo_completes_offline_and_a_repeat_downloads_nothing(home: Home) -
     assert home.server.status().state == "stopped"
     world = json.loads((home.path / "home" / "demo.json").read_text())
 
-    second = home.run("demo", "--exit", "--port", port, timeout=600)
+    second = home.run("demo", "--exit", "--port", port, timeout=2400)
 
     assert second.returncode == 0, second.stdout + second.stderr
     nothing = "venue got 0 requests for bars, 0 for fundamentals"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import time
@@ -15,12 +14,13 @@ import dagster as dg
 import pytest
 import requests
 
+from pipeline.orchestration.instance import free_port
 from pipeline.store.database import Database
 from tests.dagster.conftest import BARS, ROOT, Location
 
 BIN = Path(sys.executable).parent
 WORKSPACE = ["-w", str(ROOT / "workspace.yaml")]
-PATIENCE = 90.0
+PATIENCE = 400.0
 T = TypeVar("T")
 
 LAUNCH = """mutation($params: LaunchBackfillParams!) {
@@ -30,12 +30,6 @@ RUNS = """query($filter: RunsFilter!) { runsOrError(filter: $filter) {
   ... on Runs { results { status startTime endTime } } } }"""
 COUNTS = """query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode {
   partitionStats { numMaterialized numFailed } } } }"""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager
@@ -80,7 +74,7 @@ class Service:
     def loaded(self) -> bool:
         try:
             return bool(self.ask("{ assetNodes { id } }")["assetNodes"])
-        except requests.ConnectionError:
+        except requests.RequestException:
             return False
 
     def backfill(self, cells: list[str]) -> str:
@@ -94,9 +88,9 @@ class Service:
         return sorted(found, key=lambda run: run["startTime"] or 0)
 
     def ended(self, backfill: str) -> list[dict[str, Any]]:
-        """Return the runs of a backfill once there are some and all have ended."""
+        """Return the two runs of a backfill once both have ended."""
         runs = self.runs(backfill)
-        return runs if all(run["endTime"] for run in runs) else []
+        return runs if len(runs) == 2 and all(run["endTime"] for run in runs) else []
 
     def counts(self) -> dict[str, int]:
         """Return the partitions of the bars by status, as the asset's page shows them."""
