@@ -61,11 +61,15 @@ class Served:
         return done["data"]
 
     def runs(self) -> list[dict[str, Any]]:
-        """Return what was launched, the newest first: what GraphQL says of it, and its tags."""
-        return [
+        """Return what was launched, the newest first: what GraphQL says of it, and its tags.
+
+        Not what schedules launch: they go by the machine's own clock, and may come at any moment.
+        """
+        launched = [
             run | {each["key"]: each["value"] for each in run.pop("tags")}
             for run in self.ask(_RUNS)["runsOrError"]["results"]
         ]
+        return [run for run in launched if "dagster/schedule_name" not in run]
 
     def is_at_rest(self) -> bool:
         """Return whether everything that was launched has ended."""

@@ -185,11 +185,13 @@ def wait_until(condition: Callable[[], bool], seconds: float, what: str = "") ->
 
 def gone(processes: list[psutil.Process]) -> bool:
     """Whether none of the processes lives; an ended one may wait for its parent to notice."""
-    return not any(
-        process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-        for process in processes
-        if psutil.pid_exists(process.pid)
-    )
+    return not any(_lives(process) for process in processes)
+
+
+def _lives(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 @pytest.fixture(scope="session")

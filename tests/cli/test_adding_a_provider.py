@@ -81,8 +81,9 @@ def vendor() -> Iterator[VenueProcess]:
 
 @pytest.fixture
 def copy(tmp_path: Path, database: Database, vendor: VenueProcess) -> Copy:
+    compiled = shutil.ignore_patterns("__pycache__")  # others may be writing there
     for package in ("pipeline", "assets", "resources", "sensors"):
-        shutil.copytree(ROOT / package, tmp_path / package)
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=compiled)
     client, row = blocks("python")
     providers = tmp_path / "pipeline" / "providers"
     (providers / "sundial_client.py").write_text(client)
@@ -143,7 +144,7 @@ def client(
     loaded = module_from_spec(spec)
     spec.loader.exec_module(loaded)
     configured = options.ProviderOptions(
-        source="sundial", base_url=f"{vendor.url}/coinbase", timeout_seconds=0.5
+        source="sundial", base_url=f"{vendor.url}/coinbase", timeout_seconds=2
     )
     provider: BarProvider = loaded.open_client("sundial", configured, Unlimited())
     yield provider

@@ -215,7 +215,7 @@ def remains(
 def test_no_key_is_left_behind_by_runs_whatever_the_vendors_answer(
     remains: Remains, venue: VenueProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    impatient = partial(ProviderOptions, timeout_seconds=1.0)
+    impatient = partial(ProviderOptions, timeout_seconds=2.0)
     monkeypatch.setattr("pipeline.opening.ProviderOptions", impatient)
     for provider in ECHOES:
         remains.run(provider, 1)  # learns the first trade

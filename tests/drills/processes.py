@@ -38,7 +38,7 @@ from tests.making import at
 COMPLETE, INCOMPLETE, WITHOUT_DATABASE = 0, 3, 4
 KILLED = -9
 LATER = at("2024-05-01")
-PATIENCE = 60.0
+PATIENCE = 300.0
 
 context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(

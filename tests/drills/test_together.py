@@ -33,7 +33,7 @@ def test_two_processes_that_download_the_same_do_it_once(
     database: Database, expected: Tables, fresh: VenueProcess
 ) -> None:
     SMALL.enter(database)
-    job = replace(Job.of(database, fresh.url, SMALL), chunk_bars=1_000, per_second=60)
+    job = replace(Job.of(database, fresh.url, SMALL), chunk_bars=1_000, per_second=30)
     with started(job) as one, started(job) as other:
         assert (ended(one), ended(other)) == (COMPLETE, COMPLETE)
     # They did ask for the same, and so wrote the same minutes at the same time.
@@ -64,7 +64,7 @@ def test_a_provider_that_dies_leaves_open_minutes_that_come_when_it_is_back(
     database: Database, expected: Tables, mortal: VenueProcess
 ) -> None:
     SMALL.enter(database)
-    job = replace(Job.of(database, mortal.url, SMALL), chunk_bars=1_000, per_second=60)
+    job = replace(Job.of(database, mortal.url, SMALL), chunk_bars=1_000, per_second=20)
     with started(job) as process:
         until(lambda: evidence.how_many(mortal) >= 30, process)
         assert mortal._process is not None

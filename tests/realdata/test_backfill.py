@@ -53,7 +53,7 @@ instruments:
 START, END = at("2015-11-01"), at("2016-10-01")
 MONTHS = 11 + 1  # of bitcoin and of litecoin
 HALT = span("2016-08-02T18:03", "2016-08-10T15:53")
-PATIENCE = 300.0
+PATIENCE = 1200.0
 
 
 @dataclass

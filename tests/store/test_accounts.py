@@ -108,8 +108,8 @@ def test_both_limits_are_kept_and_the_longer_one_by_everybody_together(database:
     assert len(sends) == 18
     assert heaviest(sends, limit.seconds) <= limit.requests
     # A thread may have to wait before it looks at its clock.
-    assert heaviest(sends, 0.9 * budget.seconds) <= budget.requests
-    assert max(sends) - min(sends) < 6  # and time is not wasted
+    assert heaviest(sends, 0.75 * budget.seconds) <= budget.requests
+    assert max(sends) - min(sends) < 10  # and time is not wasted
 
 
 def test_a_spent_budget_says_so_and_when_there_is_more(database: Database) -> None:

@@ -209,8 +209,8 @@ def test_what_others_use_of_a_limit_is_left_to_them(
     for _ in range(2):
         say(limiter, limit)
     send = limiter.acquire(limit)
-    limiter.answered(send, Report(usage=usage))
     told = time.monotonic()
+    limiter.answered(send, Report(usage=usage))
     assert (say(limiter, limit) - told > 0.5) == waits
 
 

@@ -88,7 +88,7 @@ def test_two_folders_have_two_servers(home: Path) -> None:
 
 def test_a_folder_in_use_by_a_server_that_cannot_be_seen_is_not_started_again(home: Path) -> None:
     server = EmbeddedServer(home / "pg", FAST, timeout=2)
-    server.start()
+    EmbeddedServer(home / "pg", FAST).start()
     (home / "pg" / "postmaster.pid").rename(home / "aside")  # as from another container
     with pytest.raises(ServerError, match="another container"):
         server.start()
@@ -115,7 +115,7 @@ def test_a_smart_stop_that_clients_hold_up_is_an_error_and_a_fast_one_ends_them(
         client.execute("select 1")
         with pytest.raises(ServerError, match='mode "fast"'):
             server.stop("smart")
-        assert server.stop("fast")
+        assert EmbeddedServer(home / "pg", FAST).stop("fast")
         client.close()
 
 

@@ -125,7 +125,9 @@ def test_an_ordinary_user_has_a_server_of_his_own_that_root_does_not_take_over(
     assert ask(server.url("postgres"), "select 1") == 1  # root may connect
     with pytest.raises(ServerError, match=r"belongs to daemon .*Run as that account"):
         server.start()
-    code = "os.kill(server.status().pid, 9); time.sleep(.3); " + START + "; print(server.stop())"
+    kill = "os.kill(server.status().pid, 9)"
+    gone = "while server.status().state == 'running': time.sleep(.01)"
+    code = f"{kill}\n{gone}\n{START}; print(server.stop())"
     answer = said(spawn(code, own / "pg", prefix=python, account="daemon"))
     assert answer.endswith("True")
 

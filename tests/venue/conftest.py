@@ -9,6 +9,7 @@ import ccxt
 import pytest
 
 from venue import VenueProcess
+from venue.limits import SlidingWindow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,6 +44,14 @@ CONFIG: dict[str, Any] = {
         "coinbase": {**_LIMITLESS, "markets": {"BTC-USD": _BTC, "THIN-USD": _THIN}},
     },
 }
+
+
+@pytest.fixture
+def standing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All requests come at once, however slowly they are answered here."""
+    monkeypatch.setattr(
+        "venue.exchange.SlidingWindow", lambda budget: SlidingWindow(budget, lambda: 0.0)
+    )
 
 
 @pytest.fixture(scope="session")

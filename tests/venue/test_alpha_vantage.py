@@ -122,6 +122,7 @@ def test_keys_are_wanted_and_the_examples_one_opens_nothing() -> None:
     assert "demo purposes only" in ask(venue, apikey="demo")["Information"]
 
 
+@pytest.mark.usefixtures("standing")
 def test_a_limit_is_told_in_words_and_the_days_with_the_key_in_them() -> None:
     venue = venue_of(requests_per_second=None)
     for _ in range(25):

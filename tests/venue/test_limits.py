@@ -11,6 +11,8 @@ from venue.config import ExchangeConfig, MarketConfig, VenueConfig
 from venue.limits import Budget, SlidingWindow
 from venue.service import Venue
 
+pytestmark = pytest.mark.usefixtures("standing")
+
 KLINES = {"symbol": "BTCUSDT", "interval": "1m", "limit": "1"}
 ASKED = {
     "binance": ("/api/v3/klines", KLINES),
@@ -83,6 +85,7 @@ def test_each_exchange_keeps_its_own_limit(
 
 def test_binance_counts_weight_then_limits_then_bans() -> None:
     venue = venue_of("binance")
+    venue.clock.set(now_ms=1_700_000_000_000, speed=0)
     used = [answer.headers["X-MBX-USED-WEIGHT-1M"] for answer in asked(venue, "binance", 10)]
     assert used == [str(2 * count) for count in range(1, 11)]
     for _ in range(299):
