@@ -18,7 +18,7 @@ from venue import VenueProcess
 pytestmark = pytest.mark.long
 
 WORLD = World(("BTC-USD", "XRP-USD"), Interval(at("2024-01-01"), at("2024-02-20")))
-PER_SECOND = 10
+PER_SECOND = 15
 SPEED = 30
 """So that whoever waits for ten minutes before it tries again waits for twenty seconds."""
 SHARE = "SELECT sum(bars + empty)::float / sum(expected) FROM market.coverage"
