@@ -144,7 +144,7 @@ def client(
     loaded = module_from_spec(spec)
     spec.loader.exec_module(loaded)
     configured = options.ProviderOptions(
-        source="sundial", base_url=f"{vendor.url}/coinbase", timeout_seconds=2
+        source="sundial", base_url=f"{vendor.url}/coinbase", timeout_seconds=5
     )
     provider: BarProvider = loaded.open_client("sundial", configured, Unlimited())
     yield provider
@@ -174,7 +174,7 @@ def named_in(row: str) -> dict[str, Capabilities]:
 def test_the_client_of_the_document_takes_no_fault_for_an_answer(
     kind: str, error: type[ProviderError], client: BarProvider, vendor: VenueProcess
 ) -> None:
-    vendor.post_fault(kind, times=1, seconds=2)
+    vendor.post_fault(kind, times=1)
     hour = Interval(START, START + timedelta(hours=1))
     with pytest.raises(error):
         client.fetch_bars("BTC-USD", "crypto_spot", hour)

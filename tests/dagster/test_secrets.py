@@ -34,7 +34,7 @@ KEYS: Final = {
 }
 FAULTS: Final[dict[int, dict[str, Any]]] = {
     2: {"kind": "server_error"},
-    3: {"kind": "timeout", "seconds": 3},
+    3: {"kind": "timeout"},
     4: {"kind": "truncated"},
     5: {"kind": "truncated_json"},
     6: {"kind": "not_json"},

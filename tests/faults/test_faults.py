@@ -19,7 +19,7 @@ LASTING: list[tuple[dict[str, Any], str | None]] = [
     ({"kind": "rate_limit", "retry_after": 1}, "RateLimited"),
     ({"kind": "ban", "retry_after": 1}, "RateLimited"),
     ({"kind": "server_error"}, "ProviderUnavailable"),
-    ({"kind": "timeout", "seconds": 3}, "RequestTimedOut"),
+    ({"kind": "timeout"}, "RequestTimedOut"),
     ({"kind": "disconnect"}, "ProviderUnavailable"),
     ({"kind": "truncated"}, "ProviderUnavailable"),
     ({"kind": "truncated_json"}, "MalformedAnswer"),

@@ -29,7 +29,7 @@ LISTED = datetime(2024, 3, 1, 9, 6, tzinfo=UTC)
 EXCHANGES = ("binance", "bitfinex", "coinbase", "kraken")
 QUOTES = {"binance": "USDT"}
 STOCKS = ("equity", "etf")
-UNHURRIED = {"limit": RateLimit(10_000, 1.0), "timeout_seconds": 2.0}
+UNHURRIED = {"limit": RateLimit(10_000, 1.0), "timeout_seconds": 5.0}
 
 Client = TypeVar("Client", bound=BarProvider)
 Opener = Callable[..., CcxtProvider]

@@ -87,7 +87,7 @@ def opening_documents(venue: VenueProcess) -> Iterator[DocumentsOpener]:
             limiter = options.pop("limiter", Unlimited())
             given = {
                 "base_url": f"{venue.url}/{name}",
-                "timeout_seconds": 1.0,
+                "timeout_seconds": 3.0,
                 "asset_classes": CAPABILITIES[name].asset_classes[:1],
                 "keys": {variable: SecretStr(KEY) for variable in KEYS},
                 **options,

@@ -55,7 +55,7 @@ def test_trouble_is_retryable_is_asked_once_and_passes(
     alpaca: AlpacaOpener,
     stock_venue: VenueProcess,
 ) -> None:
-    provider = alpaca(listed=what == "bars", timeout_seconds=2)
+    provider = alpaca(listed=what == "bars", timeout_seconds=5)
 
     def ask() -> object:
         return provider.fetch_bars("AAPL", "equity", HOUR) if what == "bars" else provider.markets()

@@ -83,7 +83,7 @@ def test_a_page_error_ended_the_loop_and_the_truncated_range_was_a_success_is_ab
     kind: str, monthly: AlphaVantageOpener, monthly_venue: VenueProcess
 ) -> None:
     client, (expected, retryable) = monthly(), FAULTS[kind]
-    monthly_venue.post_fault(kind, seconds=4)
+    monthly_venue.post_fault(kind)
     with pytest.raises(expected) as caught:
         client.fetch_bars("MSFT", "equity", APRIL)
     assert caught.value.retryable is retryable
@@ -295,7 +295,7 @@ def test_no_key_is_in_any_error_its_chain_or_the_logs(
     elif kind == "wrong_key":
         options["keys"] = keys(other)
     elif kind is not None:
-        monthly_venue.post_fault(kind, seconds=4)
+        monthly_venue.post_fault(kind)
     limiter = Pauses()
     client = monthly(limiter=limiter, **options)
     shown: list[object] = [client, vars(client), vars(client._session), vars(client._watch)]

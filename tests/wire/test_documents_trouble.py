@@ -79,7 +79,7 @@ def test_what_is_no_answer_is_an_error_without_a_key_and_never_a_document_or_non
     if kind == "connection":
         options["base_url"] = "http://127.0.0.1:9"
     else:
-        documents_venue.post_fault(kind, seconds=2, symbol=SUBJECTS[name])
+        documents_venue.post_fault(kind, symbol=SUBJECTS[name])
     client = ask(name, limiter=limiter, **options)
     expected, retryable = OTHERWISE.get((name, kind), FAULTS[kind])
     document = client.capabilities.documents[0]

@@ -70,7 +70,7 @@ def test_a_page_error_ended_the_loop_and_the_truncated_range_was_a_success_is_ab
 ) -> None:
     client = yahoo_client()
     client.fetch_bars("AAPL", "equity", FRIDAY)
-    yahoo_venue.post_fault(kind, seconds=4, symbol="AAPL")
+    yahoo_venue.post_fault(kind, symbol="AAPL")
     with pytest.raises(FAULTS[kind]) as caught:
         client.fetch_bars("AAPL", "equity", FRIDAY)
     assert caught.value.retryable
