@@ -19,10 +19,12 @@ from sensors.ticking import (
     SLOW,
     Plan,
     Ticking,
+    assets_of_minutes,
     at_work,
     looking,
     queued_or_under_way,
     tag_of,
+    tail_of,
 )
 
 NAME = "follow"
@@ -35,6 +37,7 @@ def follow_sensor(
     universe: Universe, job: dg.JobDefinition, ticking: Ticking
 ) -> dg.SensorDefinition:
     """Make the sensor that launches `follow_up`."""
+    assets = {name: [*assets_of_minutes(name), tail_of(name)] for name in universe.bar_providers}
 
     @dg.sensor(
         name=NAME,
@@ -48,7 +51,7 @@ def follow_sensor(
         plan = Plan(Pacing.read(context.cursor, [_ALL]), ledger.now())
         if queued_or_under_way(context.instance, NAME, [_ALL]):
             return plan.result("it is queued or under way")
-        busy = at_work(context.instance, universe.bar_providers)
+        busy = at_work(context.instance, assets)
         with looking(ledger) as connection:
             since = noted_since(connection, _AGE, busy)
         if since is not None:

@@ -66,10 +66,6 @@ class Pacing:
         """Return the cursor."""
         return _Cursor(dict(self.launches)).model_dump_json()
 
-    def last(self, key: str) -> str | None:
-        """Return what a key was last launched for; None if it never was."""
-        return self.launches[key].what if key in self.launches else None
-
     def wait(self, key: str, what: str, now: datetime, pace: Pace) -> timedelta:
         """Return how long a key has to wait before it is launched for something; zero if not.
 

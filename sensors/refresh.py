@@ -21,6 +21,7 @@ from sensors.ticking import (
     missing_keys,
     queued_or_under_way,
     tag_of,
+    tail_of,
 )
 
 _TAIL = "tail"
@@ -30,7 +31,7 @@ LONGEST = timedelta(hours=2)
 
 def refresh_sensor(provider: str, universe: Universe, ticking: Ticking) -> dg.SensorDefinition:
     """Make the sensor that keeps a provider's listings fresh."""
-    tail = dg.AssetKey([provider, "tail"])
+    tail = tail_of(provider)
     lag, refresh = universe.pace(provider)
 
     @dg.sensor(

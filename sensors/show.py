@@ -2,7 +2,7 @@
 
 # No `from __future__ import annotations`: Dagster reads the sensor's annotations as they are.
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 
@@ -33,7 +33,6 @@ NAME = "show"
 RUNS_AT_A_TIME = 10
 _QUIET = timedelta(minutes=1)
 _PACE = Pace(timedelta(minutes=10), timedelta(days=1))
-_DAILY = Pace(timedelta(hours=1), timedelta(days=1))
 
 Span = tuple[Cell, Cell]
 
@@ -45,10 +44,10 @@ def show_sensor(universe: Universe, ticking: Ticking) -> dg.SensorDefinition:
 
     @dg.sensor(
         name=NAME,
-        description="Materializes months that have changed since they were shown: this and the "
-        "last once a day, for refreshes change them all the time; others as soon as nobody is at "
-        "work, such as those that a killed run, a command or an import has left. Stopped, "
-        "partitions say less than the ledger holds.",
+        description="Materializes months that were never shown, or have changed since: this and "
+        "the last at most once a day, for refreshes change them all the time; others as soon as "
+        "nobody is at work, such as those that a killed run, a command or an import has left. "
+        "Stopped, partitions say less than the ledger holds.",
         asset_selection=[key for keys in assets.values() for key in keys],
         minimum_interval_seconds=ticking.every(60),
         default_status=ticking.status,
@@ -56,60 +55,43 @@ def show_sensor(universe: Universe, ticking: Ticking) -> dg.SensorDefinition:
     def sensor(context: dg.SensorEvaluationContext, ledger: LedgerResource) -> dg.SensorResult:
         now = ledger.now()
         with looking(ledger) as connection:
-            hidden = unshown(connection, _QUIET)
-        keys = [*providers, *map(_day_of, providers)]
-        plan = Plan(Pacing.read(context.cursor, keys), now)
+            hidden = unshown(connection, shown_daily(now), _QUIET)
+        plan = Plan(Pacing.read(context.cursor, providers), now)
         waiting = sorted(hidden.keys() & set(providers))
-        busy = queued_or_under_way(context.instance, NAME, waiting) if waiting else set()
-        working = at_work(context.instance, waiting) if waiting else set()
+        queued = queued_or_under_way(context.instance, NAME, waiting) if waiting else set()
+        busy = at_work(context.instance, assets) if waiting else set()
         others = backfilled(context.instance) if waiting else set()
         for provider in waiting:
-            if provider in busy:
-                plan.say(f"{provider}: {len(hidden[provider])} months, and some are being shown")
+            months = f"{provider}: {len(hidden[provider])} months are to be shown"
+            if provider in queued:
+                plan.say(f"{months}, and some are queued or under way")
             elif others & set(assets[provider]):
-                plan.say(f"{provider}: {len(hidden[provider])} months, and a backfill is under way")
+                plan.say(f"{months}, and a backfill is under way")
+            elif provider in busy:
+                plan.say(f"{months}, and somebody is at work")
             elif why := missing_keys(universe, provider):
                 plan.say(why)
             else:
                 ordered = context.instance.get_dynamic_partitions(f"{provider}_listings")
                 first = universe.first_month(provider)
-                cells = [
-                    cell
-                    for cell in hidden[provider]
+                cells = {
+                    cell: at
+                    for cell, at in hidden[provider].items()
                     if cell.listing in ordered and cell.month >= first
-                ]
-                _launch(plan, provider, cells, ordered, now, idle=provider not in working)
+                }
+                _launch(plan, provider, cells, ordered)
         return plan.result("everything is shown as it is")
 
     return sensor
 
 
-def _day_of(provider: str) -> str:
-    return f"{provider} day"
-
-
 def _launch(
-    plan: Plan,
-    provider: str,
-    cells: Sequence[Cell],
-    ordered: Sequence[str],
-    now: datetime,
-    *,
-    idle: bool,
+    plan: Plan, provider: str, cells: Mapping[Cell, datetime | None], ordered: Sequence[str]
 ) -> None:
-    today, last_month = now.date(), shown_daily(now)
-    older = [cell for cell in cells if cell.month < last_month]
-    newer = [cell for cell in cells if cell.month >= last_month]
-    key = _day_of(provider)
-    if newer and plan.last(key) != today.isoformat():
-        spans = _spans(newer, ordered)
-        plan.launch(key, today.isoformat(), _DAILY, [_request(provider, one) for one in spans])
-    elif older and idle:
-        spans = _spans(older, ordered)[:RUNS_AT_A_TIME]
-        what = fingerprint(f"{first} {last}" for first, last in spans)
+    if cells:
+        spans = _spans(cells, ordered)[:RUNS_AT_A_TIME]
+        what = fingerprint(f"{cell.listing} {cell.month} {at}" for cell, at in cells.items())
         plan.launch(provider, what, _PACE, [_request(provider, one) for one in spans])
-    elif older:
-        plan.say(f"{provider}: {len(older)} months are to be shown, and somebody is at work")
 
 
 def _spans(cells: Collection[Cell], ordered: Sequence[str]) -> Sequence[Span]:

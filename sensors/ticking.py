@@ -92,12 +92,23 @@ def backfilled(instance: dg.DagsterInstance) -> set[dg.AssetKey]:
     return {key for backfill in open_ones for key in backfill.asset_selection or ()}
 
 
-def at_work(instance: dg.DagsterInstance, providers: Sequence[str]) -> set[str]:
-    """Return the providers of which a run has begun and not ended."""
+def at_work(
+    instance: dg.DagsterInstance, assets: Mapping[str, Collection[dg.AssetKey]]
+) -> set[str]:
+    """Return the providers of which a run has begun and not ended.
+
+    Args:
+        instance: Where to look.
+        assets: By provider, the assets whose runs count; its repairs always do.
+    """
     found = instance.get_runs(RunsFilter(statuses=IN_PROGRESS_RUN_STATUSES))
-    names = {key.path[0] for run in found for key in run.asset_selection or ()}
-    names |= {run.job_name.removeprefix("heal_") for run in found}
-    return names & set(providers)
+    selected = {key for run in found for key in run.asset_selection or ()}
+    jobs = {run.job_name for run in found}
+    return {
+        provider
+        for provider, keys in assets.items()
+        if f"heal_{provider}" in jobs or selected & set(keys)
+    }
 
 
 def missing_keys(universe: Universe, provider: str) -> str | None:
@@ -117,6 +128,11 @@ def range_tags(first: str, last: str) -> Mapping[str, str]:
 def assets_of_minutes(provider: str) -> list[dg.AssetKey]:
     """Return the assets of a provider's listings and months, which are made together."""
     return [dg.AssetKey([provider, name]) for name in ("bars_1m", "gaps", "bars")]
+
+
+def tail_of(provider: str) -> dg.AssetKey:
+    """Return the asset that refreshes make."""
+    return dg.AssetKey([provider, "tail"])
 
 
 def request_of_cells(
@@ -176,10 +192,6 @@ class Plan:
     def say(self, what: str) -> None:
         """Note why nothing is launched of a key, or what else is worth knowing."""
         self._said.append(what)
-
-    def last(self, key: str) -> str | None:
-        """Return what a key was last launched for."""
-        return self._pacing.last(key)
 
     def launch(self, key: str, what: str, pace: Pace, requests: Sequence[dg.RunRequest]) -> bool:
         """Launch runs of a key, unless it has to wait; return whether they were."""

@@ -22,10 +22,12 @@ ON CONFLICT (listing_id, month) DO UPDATE SET at = greatest(shown.at, excluded.a
 
 # A month in which minutes have failed is not complete: repairs show it once it is.
 _UNSHOWN = """
-SELECT l.provider, l.key, c.month
+SELECT l.provider, l.key, c.month, s.at
 FROM ledger.coverage c JOIN ledger.listing l ON l.id = c.listing_id AND l.in_universe
 LEFT JOIN ledger.shown s ON (s.listing_id, s.month) = (c.listing_id, c.month)
-WHERE (s.at IS NULL OR s.at < c.updated_at) AND c.updated_at < now() - %(quiet)s
+WHERE (s.at IS NULL OR s.at < c.updated_at)
+  AND CASE WHEN c.month < %(daily)s THEN c.updated_at < now() - %(quiet)s
+           ELSE s.at IS NULL OR s.at < date_trunc('day', now(), 'UTC') END
   AND NOT isempty(c.answered + c.unavailable)
   AND NOT EXISTS (SELECT FROM ledger.fetch_failure f
                   WHERE f.listing_id = c.listing_id AND ledger.month_of(lower(f.during)) = c.month)
@@ -68,16 +70,20 @@ def note_shown(
     connection.execute(_NOTE, row)
 
 
-def unshown(connection: psycopg.Connection, quiet: timedelta) -> dict[str, list[Cell]]:
-    """Return, by provider, the months that Dagster does not show as they are.
+def unshown(
+    connection: psycopg.Connection, daily: date, quiet: timedelta
+) -> dict[str, dict[Cell, datetime | None]]:
+    """Return the months that Dagster is to be told of, by provider, and when it last was (UTC).
 
     Months of which nothing was asked, or in which minutes have failed, are not among them.
 
     Args:
         connection: An open connection.
-        quiet: For how long a month must not have changed: somebody may be at work at it.
+        daily: From this month on, those that Dagster was never told of, and those that have
+            changed since it was told on an earlier day, by the server's clock and in UTC.
+        quiet: For how long an earlier month must not have changed: somebody may be at work at it.
     """
-    found: dict[str, list[Cell]] = {}
-    for provider, key, month in connection.execute(_UNSHOWN, {"quiet": quiet}):
-        found.setdefault(provider, []).append(Cell(key, month))
+    found: dict[str, dict[Cell, datetime | None]] = {}
+    for provider, key, month, at in connection.execute(_UNSHOWN, {"daily": daily, "quiet": quiet}):
+        found.setdefault(provider, {})[Cell(key, month)] = at
     return found

@@ -66,38 +66,55 @@ def test_the_tail_is_refreshed_once_it_has_waited(location: Location) -> None:
     assert "a refresh is queued or under way" in ticks.said(60 * MINUTES)
 
 
-def be_quiet(location: Location) -> None:
-    """Let all changes of months be some minutes old, as if nobody had been at work since."""
+def age(location: Location, hours: int) -> None:
+    """Let all changes of months, and what was shown of them, be older."""
     with location.database.connect() as connection:
         for table, column in (("coverage", "updated_at"), ("shown", "at")):
-            connection.execute(f"UPDATE ledger.{table} SET {column} = {column} - interval '2m'")
+            connection.execute(
+                f"UPDATE ledger.{table} SET {column} = {column} - make_interval(hours => %s)",
+                [hours],
+            )
 
 
-def test_what_refreshes_change_is_shown_once_a_day(location: Location, venue: VenueProcess) -> None:
+def test_what_refreshes_change_is_shown_at_first_and_then_once_a_day(
+    location: Location, venue: VenueProcess
+) -> None:
     refresh, show = Ticks(location, "refresh_bitfinex"), Ticks(location, "show")
     assert show.said() == "everything is shown as it is"
-    assert refresh.run(refresh.tick()[0]).success
-    assert show.said() == "everything is shown as it is"  # somebody may still be at work
-    be_quiet(location)
-    daily = show.tick()
-    assert ranges(daily) == [
-        ("BTC-USD|2024-03-01", "ETH-USD|2024-03-01"),
-        ("BTC-USD|2024-02-01", "ETH-USD|2024-02-01"),
-    ]
+    venue.post_fault("server_error", exchange="bitfinex", symbol="ETH-USD")
+    refresh.run(refresh.tick()[0])
+    first = show.tick()
+    assert ranges(first) == [("BTC-USD|2024-02-01", "BTC-USD|2024-03-01")]
     venue.clear_requests()
-    assert all(show.run(one).success for one in daily)
+    assert all(show.run(one).success for one in first)
     assert sum(request["symbol"] is not None for request in venue.requests()["requests"]) == 0
-    keys = {f"{coin}-USD|2024-{month}-01" for coin in ("BTC", "ETH") for month in ("02", "03")}
+    keys = {f"BTC-USD|2024-{month}-01" for month in ("02", "03")}
     for asset in (BARS, GAPS, HIGHER):
         assert location.materialized(asset) == keys
-    be_quiet(location)
-    assert show.said(60 * MINUTES) == "everything is shown as it is"
+    assert show.said(5 * MINUTES) == "everything is shown as it is"
+
+    venue.clear_faults()
+    (request,) = refresh.tick(60 * MINUTES)
+    assert refresh.run(request).success
+    others = show.tick(60 * MINUTES)  # BTC's were shown today
+    assert ranges(others) == [("ETH-USD|2024-03-01", "ETH-USD|2024-03-01")]
+    assert all(show.run(one).success for one in others)
 
     (request,) = refresh.tick(60 * MINUTES)
     assert refresh.run(request).success
-    be_quiet(location)
-    assert show.tick(60 * MINUTES) == []  # today's were shown
-    assert ranges(show.tick(timedelta(days=1))) == [("BTC-USD|2024-03-01", "ETH-USD|2024-03-01")]
+    assert show.said(60 * MINUTES) == "everything is shown as it is"
+    age(location, hours=24)
+    assert ranges(show.tick(60 * MINUTES)) == [("BTC-USD|2024-03-01", "ETH-USD|2024-03-01")]
+
+
+def test_who_makes_partitions_is_waited_for_and_a_refresh_is_not(location: Location) -> None:
+    refresh, show = Ticks(location, "refresh_bitfinex"), Ticks(location, "show")
+    assert refresh.run(refresh.tick()[0]).success
+    refresh.begin(refresh.tick(60 * MINUTES)[0])
+    first = show.tick()
+    assert len(first) == 2
+    show.begin(dg.RunRequest(asset_selection=[BARS]))
+    assert "somebody is at work" in show.said(60 * MINUTES)
 
 
 def test_what_was_stored_without_dagster_is_shown_as_soon_as_nobody_is_at_work(
@@ -110,12 +127,12 @@ def test_what_was_stored_without_dagster_is_shown_as_soon_as_nobody_is_at_work(
     ):
         (listing,) = listings(connection, "bitfinex", [cell.listing])
         downloader.download(listing, cell.month)
-    be_quiet(ended)
+    age(ended, hours=1)
     show = Ticks(ended, "show", at("2024-06-05"))
     (request,) = show.tick()
     assert ranges([request]) == [("BTC-USD|2024-02-01", "BTC-USD|2024-02-01")]
     show.begin(request)
-    assert "bitfinex: 1 months, and some are being shown" in show.said(60 * MINUTES)
+    assert "bitfinex: 1 months are to be shown, and some are queued" in show.said(60 * MINUTES)
     venue.clear_requests()
     assert show.run(request).success
     assert ended.materialized() == {"BTC-USD|2024-02-01"}
@@ -129,7 +146,7 @@ def test_a_month_in_which_minutes_have_failed_is_not_shown_as_complete(
     venue.post_fault("server_error", exchange="bitfinex", symbol="BTC-USD", **FEBRUARY_28)
     assert not ended.run(Cell("BTC-USD", at("2024-02-01").date())).success
     venue.clear_faults()
-    be_quiet(ended)
+    age(ended, hours=1)
     assert Ticks(ended, "show", at("2024-06-05")).said() == "everything is shown as it is"
 
 

@@ -84,5 +84,6 @@ class Ticks:
             self.location.instance,
             status=dg.DagsterRunStatus.STARTED,
             tags=dict(request.tags),
-            job_name="whichever",
+            job_name=request.job_name or "whichever",
+            asset_selection=frozenset(request.asset_selection or ()),
         )
