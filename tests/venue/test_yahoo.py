@@ -171,6 +171,22 @@ def test_the_latest_price_follows_every_window_of_its_day() -> None:
     assert result(evening, **ranged(TEN, 60))["timestamp"][-1] <= TEN + 3600
 
 
+def test_who_is_quiet_at_the_close_has_no_price_of_a_minute_without_trades() -> None:
+    close = 1_717_444_800
+    names = [f"Q{number}" for number in range(20)]
+    quiet = MarketConfig(listed_at=LISTED, quiet=0.5)
+    evening = venue_of((close + 1800) * 1000, markets=dict.fromkeys(names, quiet))
+    found = {}
+    for name in names:
+        chart = result(evening, name, **ranged(close - 1800, 30))
+        rows = zip(chart["timestamp"], values(chart), strict=True)
+        *_, before, last = [(stamp, row[4]) for stamp, row in rows if row[0] is not None]
+        found[name] = last == (close, 0)
+        assert found[name] == (before[0] == close - 60)
+        assert found[name] or last[1] > 0  # traded, and no price that was put there
+    assert len(set(found.values())) == 2
+
+
 def test_cookies_and_a_crumb_are_given_to_whoever_asks() -> None:
     venue = venue_of()
     cookie = venue.reply("yahoo", "/", {}).answer

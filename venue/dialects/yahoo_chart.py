@@ -86,6 +86,7 @@ def _latest(market: Market, now_ms: int) -> tuple[int, float]:
     """Return when the latest trade of regular hours was, in seconds, and its price.
 
     The last one of a day is the closing auction, seconds after the end: the first of the next bar.
+    Whatever is quiet when the day ends has none; its last one is in its last bar.
     """
     bars = market.bars_until(MINUTE_MS, now_ms - 7 * DAY_MS, now_ms + 1, now_ms)
     if not len(bars):
@@ -94,6 +95,8 @@ def _latest(market: Market, now_ms: int) -> tuple[int, float]:
         return now_ms // 1000, int(bars.close[-1]) / UNIT
     regular = bars.take(market.hours.phases(bars.ts) == Phase.REGULAR)
     end_ms = int(regular.ts[-1]) + MINUTE_MS
+    if market.hours.phases(np.array([end_ms]))[0] == Phase.REGULAR:
+        return end_ms // 1000 - 1, int(regular.close[-1]) / UNIT
     auction = bars.between(end_ms, end_ms + 1)
     price = auction.open[0] if len(auction) else regular.close[-1]
     return end_ms // 1000 + _CLOSED_SECONDS_LATE, int(price) / UNIT
