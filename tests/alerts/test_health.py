@@ -133,7 +133,7 @@ def test_what_hangs_is_not_waited_for(
         hanging = load_settings(home=settings.home, database_url=f"postgresql://u:pw@{address}/d")
         begun = time.monotonic()
         vitals = examine(hanging, url=f"http://{address}")
-        assert time.monotonic() - begun < 6
+        assert time.monotonic() - begun < 20
     assert states(vitals) == {
         "database": "unknown",
         "webserver": "unhealthy",

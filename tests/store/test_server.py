@@ -87,7 +87,7 @@ def test_two_folders_have_two_servers(home: Path) -> None:
 
 
 def test_a_folder_in_use_by_a_server_that_cannot_be_seen_is_not_started_again(home: Path) -> None:
-    server = EmbeddedServer(home / "pg", FAST, timeout=2)
+    server = EmbeddedServer(home / "pg", FAST, timeout=6)
     EmbeddedServer(home / "pg", FAST).start()
     (home / "pg" / "postmaster.pid").rename(home / "aside")  # as from another container
     with pytest.raises(ServerError, match="another container"):

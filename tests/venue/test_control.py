@@ -85,7 +85,7 @@ def test_sigterm_ends_it_quickly() -> None:
     assert process.stdout
     assert process.stdout.readline().startswith("venue listening on http://127.0.0.1:")
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 0
+    assert process.wait(30) == 0
     process.stdout.close()
 
 

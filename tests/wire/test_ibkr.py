@@ -228,7 +228,7 @@ def test_each_request_counts_against_sixty_in_ten_minutes(ibkr: IbkrOpener) -> N
 
 def test_who_asks_too_often_is_left_without_an_answer_and_takes_it_for_a_refusal() -> None:
     with running_gateway(requests=2) as gateway, opening_at(gateway) as opened:
-        client = opened(timeout_seconds=1)
+        client = opened(timeout_seconds=2)
         for _ in range(2):
             assert client.fetch_document("MADE", REPORT) == made("MADE")
         with pytest.raises(RateLimited, match="asked too often"):

@@ -112,7 +112,7 @@ def test_only_the_bare_sentence_says_that_there_is_no_report(
 def test_what_the_gateway_tells_of_its_farms_is_no_error(
     ibkr: IbkrOpener, gateway: VenueProcess
 ) -> None:
-    client = ibkr(timeout_seconds=1)
+    client = ibkr(timeout_seconds=2)
     gateway.post_fault("gateway_error", step="report", code=2103, text="farm is broken", times=1)
     with pytest.raises(RateLimited):  # the answer, which never came, was waited for
         client.fetch_document("MADE", REPORT)
@@ -137,7 +137,7 @@ def test_an_answer_that_does_not_come_is_an_error_and_the_next_one_comes(  # noq
     ibkr: IbkrOpener,
     gateway: VenueProcess,
 ) -> None:
-    client = ibkr(timeout_seconds=1)
+    client = ibkr(timeout_seconds=2)
     gateway.post_fault(kind, step=step, times=1)
     with pytest.raises(error, match=words):
         client.fetch_document("MADE", REPORT)
@@ -156,7 +156,7 @@ def test_an_answer_that_does_not_come_is_an_error_and_the_next_one_comes(  # noq
 def test_a_gateway_that_lets_nobody_in_is_told_with_what_to_do(
     kind: str, words: str, ibkr: IbkrOpener, gateway: VenueProcess
 ) -> None:
-    client = ibkr(timeout_seconds=1)
+    client = ibkr(timeout_seconds=2)
     gateway.post_fault(kind, step="login", times=1)
     where = gateway.gateway()["address"].removeprefix("tcp://")
     with pytest.raises(ProviderUnavailable, match=f"no gateway at {where} .*{words}"):
@@ -228,7 +228,7 @@ def test_silence_pauses_everybody_for_ten_minutes(
     ibkr: IbkrOpener, gateway: VenueProcess, database: Database
 ) -> None:
     with LedgerLimiter(database, "provider") as limiter:
-        client = ibkr(limiter=limiter, timeout_seconds=1)
+        client = ibkr(limiter=limiter, timeout_seconds=2)
         gateway.post_fault("silence", step="report", times=1)
         with pytest.raises(RateLimited):
             client.fetch_document("MADE", REPORT)
